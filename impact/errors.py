@@ -1,0 +1,56 @@
+"""What the engine refuses.
+
+ImpactError
+ +- UnknownItems           ids that the topology of this revision does not have
+ +- ContradictoryScenario  an item that is to fail and is pinned as not affected
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cmdb.errors import CmdbError
+
+
+class ImpactError(CmdbError):
+    """The base of this package's errors; never raised itself."""
+
+
+class UnknownItems(ImpactError):
+    """Ids that the topology does not have: never known, or not at that revision."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, ids: Iterable[str], revision: int) -> None:
+        self.ids = tuple(sorted(set(ids)))
+        self.revision = revision
+        super().__init__(
+            f"no item with id {_shown(self.ids)} in the topology of revision {revision}; "
+            "look the id up first, or ask as of a revision in which the item exists"
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """The unknown ids and the revision they were looked for in."""
+        return {"kind": "item", "ids": list(self.ids), "revision": self.revision}
+
+
+class ContradictoryScenario(ImpactError):
+    """Items that the question lets fail and at the same time pins as not affected."""
+
+    code = "BAD_REQUEST"
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = tuple(sorted(set(ids)))
+        super().__init__(
+            f"{_shown(self.ids)} is to fail and pinned as not affected; take it out of one of the two lists"
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """The ids that stand in both lists."""
+        return {"ids": list(self.ids)}
+
+
+def _shown(ids: tuple[str, ...]) -> str:
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return ", ".join(ids[:5]) + more
