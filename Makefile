@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 WEB_SOURCES := $(shell find graphql/web -name node_modules -prune -o -type f -print)
-CODE := cmdb discovery impact graphql/cmdb_graphql tests benchmarks
+CODE := cmdb discovery impact graphql/cmdb_graphql tests benchmarks hatch_build.py
 INSTALL_LOCK := $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes
 
 .PHONY: help demo test check bench soak lock clean

@@ -1,8 +1,8 @@
-"""Build hook: the browser pages of `graphql/web/` become `graphql/cmdb_graphql/static/` when they are out of date.
+"""Build hook: the pages of `graphql/web/` become `graphql/cmdb_graphql/static/` when they are out of date.
 
-Promise: after a build or an editable install the pages match their sources, with nothing but pip and registries on
-the machine. Node.js comes as a wheel into pip's build environment, and only when a build is due: a stamp beside the
-pages holds a hash of everything they are made from, so an unchanged tree needs neither Node nor a network, and
+Promise: after a build or an editable install the pages match their sources, with nothing but pip and registries
+on the machine. Node.js comes as a wheel into pip's build environment, and only when a build is due: a stamp
+beside the pages holds a hash of all they are made from, so an unchanged tree needs neither Node nor a network, and
 neither does a source distribution, which carries the built pages.
 
 `CMDB_WEB_SKIP=1` leaves the pages as they are (work on the service alone; platforms without a Node wheel).
@@ -94,18 +94,23 @@ class WebBuildHook(BuildHookInterface[Any]):
         }
         command = [str(folder / ("node.exe" if windows else "node")), str(npm), *arguments]
         done = subprocess.run(
-            command, cwd=self.web, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.web,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         if done.returncode != 0:
             raise RuntimeError(
-                f"`npm {' '.join(arguments)}` in {self.web} ended with status {done.returncode}. Its last lines:\n"
+                f"`npm {' '.join(arguments)}` in {self.web} ended with status {done.returncode}. It said:\n"
                 + "\n".join(done.stdout.splitlines()[-40:])
                 + "\nCMDB_WEB_SKIP=1 installs without the browser pages."
             )
 
 
 def sources_hash(web: Path) -> str:
-    """SHA-256 (hex) over everything the pages are made from: this hook, and each source's name and content."""
+    """SHA-256 (hex) over all that the pages are made from: this hook, each source's name and content."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for file in sorted(web.rglob("*")):
         name = file.relative_to(web)
