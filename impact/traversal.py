@@ -165,7 +165,7 @@ def _paths(
             end
             for item in layer
             for end in _ends(topology, item, back, types)
-            if levels.get(end, -1) == levels[item] - 1
+            if end in levels and levels[end] == levels[item] - 1
         }
         leads_to_b |= layer
     unfinished: list[tuple[str, ...]] = [(a,)]

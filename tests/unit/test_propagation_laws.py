@@ -191,7 +191,7 @@ def test_at_risk_overlooks_one_cause_behind_several_members() -> None:
 def test_without_redundancy_down_is_plain_reachability(data: st.DataObject) -> None:
     drawn = data.draw(estates(strengths=("hard",)))
     topology = built(drawn.items, [replace(edge, group=None) for edge in drawn.edges()])
-    reference = nx.DiGraph([(edge.source, edge.target) for edge in topology.edges()])
+    reference: nx.DiGraph[str] = nx.DiGraph([(edge.source, edge.target) for edge in topology.edges()])
     reference.add_nodes_from(topology.items)
     failed = data.draw(st.sampled_from(sorted(topology.items)))
     assert set(simulate_failure(topology, [failed]).down) == nx.ancestors(reference, failed) | {failed}
@@ -201,7 +201,7 @@ def test_without_redundancy_down_is_plain_reachability(data: st.DataObject) -> N
 @given(st.data())
 def test_what_is_reached_and_how_far_is_plain_breadth_first_search(data: st.DataObject) -> None:
     topology = data.draw(estates())
-    reference = nx.DiGraph([(edge.target, edge.source) for edge in topology.edges()])
+    reference: nx.DiGraph[str] = nx.DiGraph([(edge.target, edge.source) for edge in topology.edges()])
     reference.add_nodes_from(topology.items)
     failed = data.draw(st.sampled_from(sorted(topology.items)))
     distances = simulate_failure(topology, [failed]).distances
