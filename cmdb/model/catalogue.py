@@ -31,7 +31,19 @@ from cmdb.model.expressions import Expression, compile_expression
 from cmdb.model.values import LIST_LIMIT, VALUE_TYPES, Stored, ValueType
 
 RESERVED = frozenset(
-    "id name class lifecycle version created_at updated_at labels attributes history as_of".split()
+    [
+        "id",
+        "name",
+        "class",
+        "lifecycle",
+        "version",
+        "created_at",
+        "updated_at",
+        "labels",
+        "attributes",
+        "history",
+        "as_of",
+    ]
 )
 """Names every item has already, or that the GraphQL contract uses itself; no attribute may take one."""
 
@@ -169,7 +181,9 @@ class Catalogue:
     def allows(self, relationship: RelationshipType, source_class: str, target_class: str) -> bool:
         """Whether an edge of this type may run between two classes."""
         source_chain, target_chain = self.classes[source_class].chain, self.classes[target_class].chain
-        return any(c in source_chain for c in relationship.source) and any(c in target_chain for c in relationship.target)
+        return any(c in source_chain for c in relationship.source) and any(
+            c in target_chain for c in relationship.target
+        )
 
     def outgoing(self, class_name: str) -> Iterator[RelationshipType]:
         """The types that may leave an item of exactly this class."""
@@ -208,9 +222,13 @@ def parse_entries(text: str, origin: str = "catalogue file") -> dict[str, Entry]
     try:
         raw = yaml.load(text, Loader=_EntryLoader)  # noqa: S506 - a SafeLoader that is stricter still
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise CatalogueError(origin, f"not readable as YAML: {str(error)[:300]}", "mend the text at that place") from None
+        raise CatalogueError(
+            origin, f"not readable as YAML: {str(error)[:300]}", "mend the text at that place"
+        ) from None
     if not isinstance(raw, dict):
-        raise CatalogueError(origin, "the text is not a mapping of names to entries", "write `Name: {...}` per entry")
+        raise CatalogueError(
+            origin, "the text is not a mapping of names to entries", "write `Name: {...}` per entry"
+        )
     return {str(name): parse_entry(str(name), entry) for name, entry in raw.items()}
 
 
@@ -238,7 +256,9 @@ def compile_catalogue(entries: Mapping[str, Entry]) -> Catalogue:
     for name in class_entries:
         _compile_class(name, class_entries, lifecycles, classes, ())
     relationships = {
-        name: _relationship(name, e, classes) for name, e in entries.items() if isinstance(e, RelationshipEntry)
+        name: _relationship(name, e, classes)
+        for name, e in entries.items()
+        if isinstance(e, RelationshipEntry)
     }
     below: dict[str, set[str]] = {name: set() for name in classes}
     for item_class in classes.values():
@@ -257,7 +277,12 @@ def compile_catalogue(entries: Mapping[str, Entry]) -> Catalogue:
 
 
 def _lifecycle(name: str, entry: LifecycleEntry) -> Lifecycle:
-    named = [entry.initial, *entry.may_start, *entry.closed, *(t for s in entry.states.values() for t in s.to)]
+    named = [
+        entry.initial,
+        *entry.may_start,
+        *entry.closed,
+        *(t for s in entry.states.values() for t in s.to),
+    ]
     unknown = sorted({state for state in named if state not in entry.states})
     if unknown:
         raise CatalogueError(name, f"unknown states {', '.join(unknown)}", "declare them under `states`")
@@ -284,21 +309,29 @@ def _compile_class(
         raise CatalogueError(name, f"extends itself through {' < '.join([*below, name])}", "break the cycle")
     entry = entries[name]
     if entry.extends is not None and entry.extends not in entries:
-        raise CatalogueError(name, f"extends {entry.extends}, which is not a class", "name a class that exists")
+        raise CatalogueError(
+            name, f"extends {entry.extends}, which is not a class", "name a class that exists"
+        )
     if entry.extends is None and name != "Item":
         raise CatalogueError(name, "extends nothing", "say which class it extends; Item is the only root")
-    parent = _compile_class(entry.extends, entries, lifecycles, done, (*below, name)) if entry.extends else None
+    parent = (
+        _compile_class(entry.extends, entries, lifecycles, done, (*below, name)) if entry.extends else None
+    )
     attributes = dict(parent.attributes) if parent else {}
     for attribute_name, attribute_entry in entry.attributes.items():
         if attribute_name in RESERVED:
             raise CatalogueError(f"{name}.{attribute_name}", "the name is reserved", "choose another")
         if attribute_name in attributes:
             origin = attributes[attribute_name].declared_by
-            raise CatalogueError(f"{name}.{attribute_name}", f"{origin} has it already", "choose another name")
+            raise CatalogueError(
+                f"{name}.{attribute_name}", f"{origin} has it already", "choose another name"
+            )
         attributes[attribute_name] = _attribute(name, attribute_name, attribute_entry)
     lifecycle_name = entry.lifecycle or (parent.lifecycle.name if parent else "record")
     if lifecycle_name not in lifecycles:
-        raise CatalogueError(name, f"lifecycle {lifecycle_name} does not exist", "declare it, or name another")
+        raise CatalogueError(
+            name, f"lifecycle {lifecycle_name} does not exist", "declare it, or name another"
+        )
     own_rules = tuple(_rule(name, rule) for rule in entry.identify)
     done[name] = ItemClass(
         name=name,
@@ -322,16 +355,22 @@ def _attribute(class_name: str, name: str, entry: AttributeEntry) -> Attribute:
     if value_type is None:
         raise CatalogueError(place, f"unknown type {entry.type!r}", f"use one of {', '.join(VALUE_TYPES)}")
     if (entry.type == "enum") != bool(entry.values):
-        raise CatalogueError(place, "an enum needs `values`, and nothing else may have them", "mend the entry")
+        raise CatalogueError(
+            place, "an enum needs `values`, and nothing else may have them", "mend the entry"
+        )
     if entry.required and entry.computed:
         raise CatalogueError(place, "a computed attribute cannot be required", "drop one of the two")
     expression = compile_expression(place, entry.computed) if entry.computed else None
-    attribute = Attribute(name=name, entry=entry, value_type=value_type, declared_by=class_name, expression=expression)
+    attribute = Attribute(
+        name=name, entry=entry, value_type=value_type, declared_by=class_name, expression=expression
+    )
     if entry.default is not None:
         try:
             attribute.normalise(entry.default)
         except InvalidValue as error:
-            raise CatalogueError(place, f"bad default: {error}", "give a default of the attribute's type") from None
+            raise CatalogueError(
+                place, f"bad default: {error}", "give a default of the attribute's type"
+            ) from None
     return attribute
 
 
@@ -344,7 +383,9 @@ def _rule(class_name: str, rule: tuple[str, ...] | ScopedRule) -> IdentityRule:
 def _relationship(name: str, entry: RelationshipEntry, classes: Mapping[str, ItemClass]) -> RelationshipType:
     for target in (*entry.source, *entry.target):
         if target not in classes:
-            raise CatalogueError(name, f"{target} is not a class", "name classes that exist under `from` and `to`")
+            raise CatalogueError(
+                name, f"{target} is not a class", "name classes that exist under `from` and `to`"
+            )
     return RelationshipType(
         name=name,
         source=entry.source,
@@ -363,14 +404,22 @@ def _check_rules(catalogue: Catalogue) -> None:
         for rule in item_class.identity_rules:
             missing = [a for a in rule.attributes if a != "name" and a not in item_class.attributes]
             if missing:
-                raise CatalogueError(item_class.name, f"identity rule {rule} names no attribute {missing}", "mend it")
+                raise CatalogueError(
+                    item_class.name, f"identity rule {rule} names no attribute {missing}", "mend it"
+                )
             if rule.within is not None and rule.within not in catalogue.relationships:
-                raise CatalogueError(item_class.name, f"identity rule {rule}: no type {rule.within}", "mend it")
+                raise CatalogueError(
+                    item_class.name, f"identity rule {rule}: no type {rule.within}", "mend it"
+                )
         for attribute in item_class.attributes.values():
-            unknown = attribute.expression.names - {"name", *item_class.attributes} if attribute.expression else ()
+            unknown = (
+                attribute.expression.names - {"name", *item_class.attributes} if attribute.expression else ()
+            )
             if unknown:
                 place = f"{item_class.name}.{attribute.name}"
-                raise CatalogueError(place, f"the expression names {sorted(unknown)}", "use attributes of the class")
+                raise CatalogueError(
+                    place, f"the expression names {sorted(unknown)}", "use attributes of the class"
+                )
 
 
 def _check_field_names(catalogue: Catalogue) -> None:
@@ -379,8 +428,12 @@ def _check_field_names(catalogue: Catalogue) -> None:
     for item_class in catalogue.classes.values():
         other = plurals.setdefault(item_class.plural, item_class.name)
         if other != item_class.name:
-            raise CatalogueError(item_class.name, f"its plural {item_class.plural} is {other}'s", "give a `plural`")
-        taken = dict.fromkeys(item_class.attributes, "an attribute") | dict.fromkeys(RESERVED, "a reserved name")
+            raise CatalogueError(
+                item_class.name, f"its plural {item_class.plural} is {other}'s", "give a `plural`"
+            )
+        taken = dict.fromkeys(item_class.attributes, "an attribute") | dict.fromkeys(
+            RESERVED, "a reserved name"
+        )
         fields = [(r.name.lower(), r.name) for r in catalogue.outgoing(item_class.name)]
         fields += [(r.inverse, r.name) for r in catalogue.incoming(item_class.name)]
         for field_name, relationship in fields:

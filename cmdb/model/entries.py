@@ -126,7 +126,8 @@ def parse_entry(name: str, raw: object) -> Entry:
         return kind.model_validate(raw)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'entry'}: {fault['msg']}" for fault in error.errors()[:8]
+            f"{'.'.join(str(part) for part in fault['loc']) or 'entry'}: {fault['msg']}"
+            for fault in error.errors()[:8]
         )
         raise CatalogueError(name, faults, "see the catalogue guide for the form of an entry") from None
 

@@ -11,7 +11,15 @@ from simpleeval import InvalidExpression, SimpleEval
 
 from cmdb.errors import CatalogueError
 
-_FUNCTIONS = {"min": min, "max": max, "round": round, "len": len, "lower": str.lower, "upper": str.upper, "str": str}
+_FUNCTIONS = {
+    "min": min,
+    "max": max,
+    "round": round,
+    "len": len,
+    "lower": str.lower,
+    "upper": str.upper,
+    "str": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,14 @@ def compile_expression(place: str, text: str) -> Expression:
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError):
-        raise CatalogueError(place, f"{text[:80]!r} is no expression", "write one such as memory / 1024") from None
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        raise CatalogueError(
+            place, f"{text[:80]!r} is no expression", "write one such as memory / 1024"
+        ) from None
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     unknown = called - set(_FUNCTIONS)
     if unknown:
         raise CatalogueError(place, f"no function {sorted(unknown)}", f"use {', '.join(_FUNCTIONS)}")

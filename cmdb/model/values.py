@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
 from urllib.parse import urlsplit
 
 from cmdb.errors import InvalidValue
@@ -42,7 +41,15 @@ _DURATION = re.compile(
     r"(-)?P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.(\d{1,3})\d*)?S)?)?"
 )
 _SHORT_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,3})?)\s*(ms|s|m|min|h|d|w)")
-_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_MILLISECONDS = {
+    "ms": 1,
+    "s": 1_000,
+    "m": 60_000,
+    "min": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
 
 
 def clean_text(raw: object, limit: int = STRING_LIMIT) -> str:
@@ -126,7 +133,9 @@ def _datetime(raw: object) -> str:
         try:
             raw = datetime.fromisoformat(clean_text(raw))
         except ValueError:
-            raise InvalidValue(f"expected an RFC 3339 time such as 2026-11-24T09:30:00Z, got {_seen(raw)}") from None
+            raise InvalidValue(
+                f"expected an RFC 3339 time such as 2026-11-24T09:30:00Z, got {_seen(raw)}"
+            ) from None
     try:
         return format_instant(raw.replace(tzinfo=UTC) if raw.tzinfo is None else raw)
     except OverflowError:
@@ -152,10 +161,14 @@ def _duration(raw: object) -> int:
         return _integer(int(Decimal(short[1]) * _MILLISECONDS[short[2]]))
     match = _DURATION.fullmatch(text)
     if not match or not any(match.groups()[1:]):
-        raise InvalidValue(f"expected a duration such as PT1H30M, 90m or seconds as a number, got {_seen(raw)}")
+        raise InvalidValue(
+            f"expected a duration such as PT1H30M, 90m or seconds as a number, got {_seen(raw)}"
+        )
     sign, weeks, days, hours, minutes, seconds, fraction = match.groups()
     units = ((weeks, "w"), (days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
-    total = sum(int(count or 0) * _MILLISECONDS[unit] for count, unit in units) + int((fraction or "0").ljust(3, "0"))
+    total = sum(int(count or 0) * _MILLISECONDS[unit] for count, unit in units) + int(
+        (fraction or "0").ljust(3, "0")
+    )
     return _integer(-total if sign else total)
 
 
@@ -166,7 +179,11 @@ def format_duration(milliseconds: int) -> str:
     minutes, rest = divmod(rest, 60_000)
     seconds, millis = divmod(rest, 1_000)
     second_text = f"{seconds}.{millis:03d}".rstrip("0") if millis else f"{seconds}" if seconds else ""
-    body = (f"{hours}H" if hours else "") + (f"{minutes}M" if minutes else "") + (f"{second_text}S" if second_text else "")
+    body = (
+        (f"{hours}H" if hours else "")
+        + (f"{minutes}M" if minutes else "")
+        + (f"{second_text}S" if second_text else "")
+    )
     return f"{sign}PT{body or '0S'}"
 
 
@@ -239,12 +256,16 @@ def _money(raw: object) -> str:
         raw = f"{raw['currency']} {raw['amount']}"
     match = _MONEY.fullmatch(clean_text(raw))
     try:
-        currency, amount = (match[1] or match[4], Decimal(match[2] or match[3])) if match else ("", Decimal("nan"))
+        currency, amount = (
+            (match[1] or match[4], Decimal(match[2] or match[3])) if match else ("", Decimal("nan"))
+        )
     except InvalidOperation:
         currency, amount = "", Decimal("nan")
     if not amount.is_finite():
         raise InvalidValue(f"expected an amount with its currency, such as EUR 1250.00, got {_seen(raw)}")
-    return f"{currency} {amount.normalize():f}" if amount != amount.to_integral() else f"{currency} {amount:.0f}"
+    return (
+        f"{currency} {amount.normalize():f}" if amount != amount.to_integral() else f"{currency} {amount:.0f}"
+    )
 
 
 def _json(raw: object) -> str:
