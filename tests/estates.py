@@ -27,16 +27,24 @@ def estates(
 ) -> Topology:
     """Small estates with everything: gates, percentages, contradictions, cycles, soft edges, types."""
     names = NAMES[: draw(st.integers(2, most))]
-    edge = st.builds(
-        TopologyEdge,
-        type=st.sampled_from(["USES", "RUNS_ON"]),
-        source=st.sampled_from(names),
-        target=st.sampled_from(names),
-        group=st.sampled_from([None, "g", "g", "h"]),
-        required=st.sampled_from([None, 1, 1, 2, 2, 3, "34%", "50%", "100%"]),
-        strength=st.sampled_from(strengths),
+    bundle = st.tuples(
+        st.sampled_from(names),
+        st.sets(st.sampled_from(names), min_size=1),
+        st.sampled_from([None, "g", "g", "h"]),
+        st.sampled_from([None, 1, 1, 2, 2, 3, "34%", "50%", "100%"]),
+        st.sampled_from(strengths),
+        st.sampled_from(["USES", "RUNS_ON"]),
     )
-    return built(names, draw(st.lists(edge, max_size=3 * len(names))))
+    return built(
+        names,
+        [
+            TopologyEdge(kind, source, target, group, required, strength)
+            for source, targets, group, required, strength, kind in draw(
+                st.lists(bundle, max_size=2 * len(names))
+            )
+            for target in sorted(targets)[: None if group else 2]
+        ],
+    )
 
 
 def subsets(names: Iterable[str]) -> list[frozenset[str]]:

@@ -19,6 +19,8 @@ from tests.topologies import (
     SOFT,
     TWO_OF_FOUR,
     Reference,
+    gate,
+    graph,
 )
 
 
@@ -29,6 +31,19 @@ def explained(reference: Reference, failed: str, item: str) -> Explanation:
 def test_the_path_to_the_cause_never_goes_in_a_circle() -> None:
     assert explained(CIRCULAR_BLAME, "f", "x").path == ("x", "v3", "v2", "v1", "f")
     assert explained(CIRCULAR_BLAME, "f", "y").path == ("y", "f")
+
+
+def test_a_gate_that_leans_on_members_at_risk_is_also_the_fault_of_those_it_lost() -> None:
+    """Each alone would leave enough: the lost one is the nearest cause."""
+    needs = {
+        "app": [gate(1, "lost", "north", "south")],
+        "north": [gate(1, "n1", "n2")],
+        "south": [gate(1, "s1", "s2")],
+    }
+    impact = simulate_failure(graph(needs), ["lost", "n1", "s1"])
+    explanation = Explainer(impact).explain("app")
+    assert [fact.code for fact in explanation.facts] == ["gate_leans_on_at_risk"]
+    assert explanation.path == ("app", "lost")
 
 
 def test_a_failed_gate_is_explained_with_its_members_and_their_states() -> None:
