@@ -43,6 +43,8 @@ from typing import Any
 from cmdb.errors import BadRequest
 
 Variables = dict[str, Any]
+Yaml = Any
+"""What YAML can say: a scalar, a list or a mapping, at any depth."""
 
 _SIZE = re.compile(r"(\d+) (KiB|MiB|GiB|TiB|PiB|Mbit/s|Gbit/s)")
 _UNITS = {
@@ -61,9 +63,10 @@ _EDGE_WORDS = {"group", "required", "strength", "confidence", "where", "when", "
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One declared item; `variables` are those its block had for it."""
+    """One declared item; `variables` are those its block had for it, `document` is the position of its document."""
 
     ref: str
+    document: int
     class_name: str
     attributes: Mapping[str, Any]
     variables: Mapping[str, Any]
@@ -79,12 +82,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """One declared edge in Observation form; `document` is the position of the document that declares it."""
+
+    document: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Expansion:
-    """All items by reference, the named sets of them, and the edges in Observation form."""
+    """All items by reference, the named sets of them, and the edges."""
 
     items: Mapping[str, Item]
     sets: Mapping[str, tuple[Item, ...]]
-    edges: tuple[Mapping[str, Any], ...]
+    edges: tuple[Edge, ...]
 
 
 @dataclass(slots=True)
@@ -103,14 +114,14 @@ def expand(documents: Iterable[Mapping[str, Any]]) -> Expansion:
     Raises `BadRequest` naming the block or edge that is wrong.
     """
     draft = _Draft()
-    for document in documents:
+    for position, document in enumerate(documents):
         draft.tables.update(document.get("tables", {}))
         for block in document.get("blocks", ()):
-            _expand_block(draft, block)
-    edges = {}
+            _expand_block(draft, block, position)
+    edges: dict[tuple[str, ...], Edge] = {}
     for item, declared in draft.pending:
         for edge in _expand_edge(draft, item, declared):
-            edges[edge["type"], edge["from"], edge["to"], edge.get("group")] = edge
+            edges[edge["type"], edge["from"], edge["to"], edge.get("group", "")] = Edge(item.document, edge)
     return Expansion(
         items=draft.items,
         sets={name: tuple(members) for name, members in draft.sets.items()},
@@ -118,7 +129,7 @@ def expand(documents: Iterable[Mapping[str, Any]]) -> Expansion:
     )
 
 
-def fill(template: Any, variables: Mapping[str, Any]) -> Any:
+def fill(template: Yaml, variables: Mapping[str, Any]) -> Yaml:
     """Replace variables in a template, in lists and mappings at any depth; dates become ISO strings."""
     if isinstance(template, str):
         if template.startswith("$"):
@@ -134,7 +145,7 @@ def fill(template: Any, variables: Mapping[str, Any]) -> Any:
     return _written(template)
 
 
-def _written(value: Any) -> Any:
+def _written(value: Yaml) -> Yaml:
     """Dates and times as ISO strings, anything else as it is."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
@@ -146,7 +157,7 @@ def digest_of(*parts: object) -> bytes:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
 
 
-def _expand_block(draft: _Draft, block: Mapping[str, Any]) -> None:
+def _expand_block(draft: _Draft, block: Mapping[str, Any], position: int) -> None:
     made: list[Item] = []
     counters: dict[tuple[str, str], int] = {}
     members = draft.sets.setdefault(block["as"], []) if "as" in block else []
@@ -162,7 +173,7 @@ def _expand_block(draft: _Draft, block: Mapping[str, Any]) -> None:
             for name, template in block.get("let", {}).items():
                 variables.update(_with_facts(draft, name, fill(template, variables)))
             try:
-                item = _make_item(block, variables)
+                item = _make_item(block, position, variables)
             except KeyError as unknown:
                 raise BadRequest(
                     f"demo data, block of {block['class']} {block['name']}: no variable {unknown}; "
@@ -178,7 +189,7 @@ def _expand_block(draft: _Draft, block: Mapping[str, Any]) -> None:
     members.extend(made)
 
 
-def _make_item(block: Mapping[str, Any], variables: Variables) -> Item:
+def _make_item(block: Mapping[str, Any], position: int, variables: Variables) -> Item:
     name = str(fill(block["name"], variables))
     variables["name"] = name
     ref = str(fill(block.get("ref", "{name}"), variables))
@@ -189,6 +200,7 @@ def _make_item(block: Mapping[str, Any], variables: Variables) -> Item:
     attributes.update({key: value for key, value in filled.items() if value is not None})
     return Item(
         ref=ref,
+        document=position,
         class_name=str(fill(block["class"], variables)),
         attributes=attributes,
         variables={**variables, "ref": ref},
@@ -222,8 +234,8 @@ def _loops(draft: _Draft, block: Mapping[str, Any], row: Mapping[str, Any]) -> I
             yield variables
 
 
-def _choices(draft: _Draft, options: Any, variables: Variables) -> list[Any]:
-    """What a loop runs over: a list, `1..6`, `$variable`, `@set`, {of: set, where} or {count: $mapping, per: variable}."""
+def _choices(draft: _Draft, options: Yaml, variables: Variables) -> list[Any]:
+    """What a loop runs over, in any of the forms the module lists."""
     if isinstance(options, Mapping) and "count" in options:
         return list(range(1, fill(options["count"], variables).get(variables[options["per"]], 0) + 1))
     if isinstance(options, Mapping):
@@ -252,7 +264,7 @@ def _holds(conditions: Mapping[str, Any], variables: Mapping[str, Any]) -> bool:
     )
 
 
-def _with_facts(draft: _Draft, name: str, value: Any) -> Variables:
+def _with_facts(draft: _Draft, name: str, value: Yaml | Item) -> Variables:
     """The variable, with the facts its table or its item has to add."""
     if isinstance(value, Item):
         return {name: value.ref, **{f"{name}_{key}": fact for key, fact in value.variables.items()}}
@@ -275,6 +287,8 @@ def _expand_edge(draft: _Draft, item: Item, declared: Mapping[str, Any]) -> Iter
     facts = {word: fill(declared[word], item.variables) for word in words if word in declared}
     for ref in refs:
         if ref not in draft.items:
-            raise BadRequest(f"demo data: {item.ref} -{edge_type}-> {ref!r}, which is not declared; add it or mend the name")
+            raise BadRequest(
+                f"demo data: {item.ref} -{edge_type}-> {ref!r}, which is not declared; add it or mend the name"
+            )
         source, target = (ref, item.ref) if declared.get("reversed") else (item.ref, ref)
         yield {"type": edge_type, "from": source, "to": target, **facts}
