@@ -115,21 +115,19 @@ PROMISED_RELATIONSHIPS = [
     "ASSIGNED_TO",
     "APPROVED_BY",
 ]
-LAYERS = set(
-    [
-        "business",
-        "application",
-        "compute",
-        "network",
-        "storage",
-        "facility",
-        "cloud",
-        "software",
-        "party",
-        "agreement",
-        "record",
-    ]
-)
+LAYERS = {
+    "business",
+    "application",
+    "compute",
+    "network",
+    "storage",
+    "facility",
+    "cloud",
+    "software",
+    "party",
+    "agreement",
+    "record",
+}
 
 
 @pytest.fixture(scope="module")

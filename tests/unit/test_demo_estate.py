@@ -1,4 +1,4 @@
-"""The demo estate is valid, says the same every time, and its story is true (what redundancy saves, what a site costs)."""
+"""The demo estate is valid, says the same every time, and its story is true: what is saved, what a site costs."""
 
 from __future__ import annotations
 
