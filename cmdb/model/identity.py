@@ -60,7 +60,7 @@ def rule_keys(
 
 
 def source_key(source: str, native_key: str) -> str:
-    """The key by which a source knows an item.
+    """The key by which a source knows an item. Slashes of the source are escaped: no two sources share a key.
 
     Raises:
         InvalidValue: too long, or empty.
@@ -69,7 +69,7 @@ def source_key(source: str, native_key: str) -> str:
         raise InvalidValue(
             f"a native key has 1 to {IDENTIFIER_LIMIT} characters and no NUL; this one has {len(native_key)}"
         )
-    return f"@{source}/{native_key}"
+    return f"@{source.replace('%', '%25').replace('/', '%2F')}/{native_key}"
 
 
 def contradicts(claimed: Iterable[str], claimant_keys: Iterable[str], holder_keys: Iterable[str]) -> bool:

@@ -383,11 +383,11 @@ class _Planner:
 
     def _facts(self, where: str, key: EdgeKey, facts: EdgeFacts) -> EdgeFacts:
         required = facts.required
-        if len(key.group) > 128 or "\0" in key.group:
+        if len(key.group) > IDENTIFIER_LIMIT or "\0" in key.group:
             self._problem(
                 f"{where}.group",
                 "INVALID_VALUE",
-                "a group is named by at most 128 characters, none of them NUL",
+                f"a group is named by at most {IDENTIFIER_LIMIT} characters, none of them NUL",
             )
         if required is not None and not key.group:
             self._problem(
