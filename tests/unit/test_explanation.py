@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impact.explanation import Explainer, Explanation, to_columns
+from impact.explanation import Explainer, Explanation, FactCode, to_columns
 from impact.propagation import State, simulate_failure
 from tests.estates import chosen, estates
 from tests.topologies import (
@@ -139,3 +141,9 @@ def test_the_causes_on_a_path_suffice_without_the_ci_itself(data: st.DataObject)
         if item not in failed:
             without = simulate_failure(topology, failed, pinned={item})
             assert explainer.explain(item).path[1] in without.down
+
+
+def test_the_guide_explains_every_state_and_every_fact() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "impact.md").read_text(encoding="utf-8")
+    for name in [*(state.value for state in State), *get_args(FactCode)]:
+        assert f"`{name}`" in guide
