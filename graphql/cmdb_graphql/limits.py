@@ -52,6 +52,7 @@ _BRACKETS: Final = re.compile(
 
 _WAY_OUT: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "characters": "split the document, and pass large inputs as variables",
         "tokens": "split the document",
         "brackets": "nest less deeply, and pass large inputs as variables",
         "fields": "ask for fewer fields, or spread a fragment fewer times",
@@ -73,6 +74,8 @@ _WAY_OUT: Final[Mapping[str, str]] = MappingProxyType(
 class Limits:
     """What one document, and one operation of it, may have: a limit a field, with its documented default."""
 
+    characters: int = 50_000
+    """Length of the document's text."""
     tokens: int = 1_000
     """Lexical tokens of the document; as many comments again."""
     brackets: int = 50
@@ -236,21 +239,22 @@ class _Walk:
 
 
 def parse_within(source: str, limits: Limits) -> DocumentNode:
-    """Parse a document that keeps to `limits.tokens` and `limits.brackets`.
+    """Parse a document that keeps to `limits.characters`, `limits.tokens` and `limits.brackets`.
 
     Raises `LimitExceeded`, or graphql-core's `GraphQLSyntaxError`. An empty selection set is a syntax error, as in the
     specification of September 2025.
     """
-    depth = deepest = 0
+    if len(source) > limits.characters:
+        raise LimitExceeded("characters", limits.characters, len(source))
+    depth = 0
     for match in _BRACKETS.finditer(source):
         bracket = match.group()
         if bracket in "{[(":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > limits.brackets:
+                raise LimitExceeded("brackets", limits.brackets, depth)
         elif bracket in "}])":
             depth -= 1
-    if deepest > limits.brackets:
-        raise LimitExceeded("brackets", limits.brackets, deepest)
     try:
         return parse(
             source,
