@@ -67,8 +67,11 @@ export function ExplorerPage() {
           aria-controls="token-panel"
           onClick={() => setPanelWanted(!panelShown)}
         >
-          <span role="status">{stateText}</span>
+          {stateText}
         </button>
+        <span role="status" className="only-read-aloud">
+          {stateText}
+        </span>
         <div className="languages" role="group" aria-label={texts.language}>
           {LANGUAGES.map(({ code, name }) => (
             <button

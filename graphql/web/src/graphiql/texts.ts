@@ -14,9 +14,8 @@ const en = {
   tokenPlaceholder: "Paste an API token",
   tokenUse: "Use token",
   tokenForget: "Forget",
-  tokenWhy:
-    "Every request needs a token. It stays in this browser tab and is gone when the tab is closed.",
-  tokenWhence: "The first start wrote one to admin-token in the data directory; make more with:",
+  tokenWhy: "Every request needs a token. It is kept in this browser tab only, until the tab is closed.",
+  tokenWhence: "The first start wrote one to admin-token in the data directory; more:",
   tokenRefusedWhy: "The service refused this token: it is mistyped, expired or revoked. Paste another one.",
   exampleFindServers: "Servers, the first ten by name",
   exampleSearch: "Anything that mentions a word",
@@ -24,7 +23,7 @@ const en = {
   exampleWhatIf: "What would happen if these items failed",
   exampleHistory: "The latest revisions of everything",
   exampleRevisionFeed: "Follow changes as they happen (a subscription)",
-  exampleRun: "Run with Ctrl+Enter. The book icon on the left has the whole schema.",
+  exampleRun: "Run: Ctrl+Enter. Schema: the book on the left.",
 };
 
 const zh: Record<keyof typeof en, string> = {
@@ -48,7 +47,7 @@ const zh: Record<keyof typeof en, string> = {
   exampleWhatIf: "如果这些配置项发生故障会怎样",
   exampleHistory: "最近的修订记录",
   exampleRevisionFeed: "实时跟踪变更（订阅）",
-  exampleRun: "按 Ctrl+Enter 运行。左侧的书本图标可查看完整模式。",
+  exampleRun: "按 Ctrl+Enter 运行；点左侧书本图标查看模式。",
 };
 
 export type Texts = Readonly<Record<keyof typeof en, string>>;
