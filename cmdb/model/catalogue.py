@@ -72,6 +72,14 @@ class Attribute:
             raise InvalidValue(f"the list has {len(raw)} members; at most {LIST_LIMIT} are allowed")
         return [self._one(value) for value in raw]  # type: ignore[return-value]  # one type throughout, by _one
 
+    def present(self, value: Stored) -> Any:
+        """A value in normal form as people and clients read it; `normalise` takes it back."""
+        return (
+            [self.value_type.present(one) for one in value]
+            if isinstance(value, list)
+            else self.value_type.present(value)
+        )
+
     def _one(self, raw: object) -> str | int | float | bool:
         value = self.value_type.normalise(raw)
         if self.entry.values and value not in self.entry.values:

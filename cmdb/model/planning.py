@@ -207,7 +207,7 @@ class _Planner:
             )
             return
         try:
-            normal = attribute.normalise(value) if attribute.entry.type not in ("duration", "json") else value
+            normal = attribute.normalise(attribute.present(value))
         except InvalidValue as error:
             self._problem(f"{place}.{name}", "STORED_ITEM_INVALID", str(error))
             return
@@ -479,20 +479,23 @@ class _Planner:
         rule tells the two apart; then they are namesakes, and the claimant goes without that key."""
         wanted: dict[str, tuple[str, ...]] = {}
         releases: dict[str, str] = {}
+        fresh: dict[str, tuple[str, ...]] = {}
         native = self.change_set.keys
-        for item_id in {*(c.item_id for c in changes), *native}:
+        rules_changed = self.catalogue is not self.state.catalogue
+        for item_id in {*(c.item_id for c in changes), *native, *(self.state.items if rules_changed else ())}:
             old, new = self.state.items.get(item_id), self._item(item_id)
             after = self._keys_of(new, self._outgoing(item_id)) if new else ()
             before = self._keys_of(old, self.state.edges.get(item_id, {}), stored=True) if old else ()
             if new:
-                wanted[item_id] = (*native.get(item_id, ()), *after)
+                wanted[item_id] = after
+                fresh[item_id] = (*native.get(item_id, ()), *(key for key in after if key not in before))
             given_up = set(before) - set(after) if new else {*before, *self.state.held.get(item_id, ())}
             releases.update(
                 (key, item_id) for key in given_up if self.state.holders.get(key, item_id) == item_id
             )
         claims: dict[str, str] = {}
-        for item_id in sorted(wanted):
-            for key in wanted[item_id]:
+        for item_id in sorted(fresh):
+            for key in fresh[item_id]:
                 holder = claims.get(key) or (None if key in releases else self.state.holders.get(key))
                 if holder is None:
                     claims[key] = item_id

@@ -276,12 +276,20 @@ def _json(raw: object) -> str:
     return clean_text(text, TEXT_LIMIT)
 
 
+def _as_is(value: Any) -> Any:
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """An attribute type. `ordered`: greater and less make sense on its normal form. `textual`: contains and starts do."""
+    """An attribute type. `present` turns the normal form into what people and clients read, and `normalise` takes back.
+
+    `ordered`: greater and less make sense on the normal form. `textual`: contains and starts do.
+    """
 
     name: str
     normalise: Callable[[object], str | int | float | bool]
+    present: Callable[[Any], Any] = _as_is
     ordered: bool = False
     textual: bool = False
 
@@ -296,7 +304,7 @@ VALUE_TYPES: Mapping[str, ValueType] = {
         ValueType("boolean", _boolean),
         ValueType("date", _date, ordered=True),
         ValueType("datetime", _datetime, ordered=True),
-        ValueType("duration", _duration, ordered=True),
+        ValueType("duration", _duration, format_duration, ordered=True),
         ValueType("enum", _string, textual=False),
         ValueType("url", _url, textual=True),
         ValueType("email", _email, textual=True),
@@ -306,7 +314,7 @@ VALUE_TYPES: Mapping[str, ValueType] = {
         ValueType("version", _version, textual=True),
         ValueType("bytes", _bytes, ordered=True),
         ValueType("money", _money),
-        ValueType("json", _json),
+        ValueType("json", _json, json.loads),
     )
 }
 """Every attribute type by its name in the catalogue."""

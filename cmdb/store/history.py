@@ -1,0 +1,294 @@
+"""Reading the ledger: revisions, what they changed, histories, diffs, undo, and whether the chain is whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from cmdb.errors import BadRequest, NotFound
+from cmdb.model.catalogue import Catalogue
+from cmdb.model.change_set import ChangeSet, DeleteEdge, DeleteItem, Operation, PutEdge, PutEntries, PutItem
+from cmdb.model.composition import compose
+from cmdb.model.items import ItemChange
+from cmdb.model.planning import CATALOGUE_CLASS
+from cmdb.store.connection import Connection
+from cmdb.store.ledger import GENESIS, RevisionRecord, StoredChange, restore_change, revision_hash
+
+HEAD = "MATCH (l:Ledger {name: 'ledger'}) RETURN l.last AS last, l.hash AS hash, l.catalogue AS catalogue"
+REVISIONS_UP = """
+MATCH (r:Revision) WHERE r.number > $after AND r.number < $before
+  AND ($actor IS NULL OR r.actor = $actor) AND ($source IS NULL OR r.source = $source)
+WITH r ORDER BY r.number LIMIT $limit RETURN properties(r) AS revision
+"""
+REVISIONS_DOWN = """
+MATCH (r:Revision) WHERE r.number > $after AND r.number < $before
+  AND ($actor IS NULL OR r.actor = $actor) AND ($source IS NULL OR r.source = $source)
+WITH r ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision
+"""
+CHANGES = """
+MATCH (r:Revision) WHERE r.number > $after AND r.number <= $until
+MATCH (r)-[c:CHANGED]->(i)
+RETURN r.number AS number, i.id AS item, properties(c) AS change ORDER BY number, item
+"""
+CHANGE_COUNTS = """
+MATCH (r:Revision) WHERE r.number > $after AND r.number <= $until
+RETURN r.number AS number, r.changes_count AS count ORDER BY number
+"""
+ITEM_HISTORY_LIVE = """
+MATCH (:Item {id: $id})<-[c:CHANGED]-(r:Revision) WHERE r.number < $before
+WITH r, c ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision, properties(c) AS change
+"""
+ITEM_HISTORY_TOMBSTONE = """
+MATCH (:Tombstone {id: $id})<-[c:CHANGED]-(r:Revision) WHERE r.number < $before
+WITH r, c ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision, properties(c) AS change
+"""
+ITEM_HISTORY_ENTRY = """
+MATCH (:CatalogueEntry {id: $id})<-[c:CHANGED]-(r:Revision) WHERE r.number < $before
+WITH r, c ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision, properties(c) AS change
+"""
+REVISION_AT = """
+MATCH (r:Revision) WHERE r.recorded_at <= $time WITH r ORDER BY r.recorded_at DESC, r.number DESC LIMIT 1
+RETURN r.number AS number
+"""
+FIRST_OF_REASON = "MATCH (r:Revision) WHERE r.reason = $reason RETURN min(r.number) AS number"
+
+FOREVER = 2**62
+CHANGES_CHUNK = 20_000
+"""About how many changes are read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point in history: exactly one of a revision, an instant, or just before the first revision of a change."""
+
+    revision: int | None = None
+    time: str | None = None
+    before_change: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """The outcome of a verification: how many revisions were checked, and every fault with its place."""
+
+    revisions: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the chain is whole."""
+        return not self.problems
+
+
+class History:
+    """The ledger, read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def head(self) -> int:
+        """The last revision's number; 0 before the first."""
+        rows = await self._connection.read(HEAD, {})
+        return int(rows[0]["last"]) if rows else 0
+
+    async def revisions(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        actor: str | None = None,
+        source: str | None = None,
+    ) -> list[RevisionRecord]:
+        """Headers with `after` < number < `before`."""
+        statement = REVISIONS_DOWN if newest_first else REVISIONS_UP
+        bounds = {"after": after, "before": before if before is not None else FOREVER, "limit": limit}
+        rows = await self._connection.read(statement, {**bounds, "actor": actor, "source": source})
+        return [RevisionRecord.from_properties(row["revision"]) for row in rows]
+
+    async def revision(self, number: int) -> RevisionRecord:
+        """One header.
+
+        Raises:
+            NotFound: there is no such revision.
+        """
+        found = await self.revisions(after=number - 1, before=number + 1, limit=1)
+        if not found:
+            raise NotFound("revision", str(number), f"the last one is {await self.head()}")
+        return found[0]
+
+    async def changes(self, after: int, until: int) -> AsyncIterator[tuple[int, tuple[ItemChange, ...]]]:
+        """What the revisions `after` < number <= `until` changed, in their order."""
+        async for number, stored in self._stored_changes(after, until):
+            yield number, tuple(restore_change(change) for change in stored)
+
+    async def _stored_changes(self, after: int, until: int) -> AsyncIterator[tuple[int, list[StoredChange]]]:
+        counts = await self._connection.read(CHANGE_COUNTS, {"after": after, "until": until})
+        position, first = 0, after
+        while position < len(counts):
+            total = 0
+            while position < len(counts) and (
+                total == 0 or total + counts[position]["count"] <= CHANGES_CHUNK
+            ):
+                total += counts[position]["count"]
+                position += 1
+            last = counts[position - 1]["number"]
+            rows = await self._connection.read(CHANGES, {"after": first, "until": last}, deadline=60)
+            grouped: dict[int, list[StoredChange]] = {}
+            for row in rows:
+                change = StoredChange.from_properties(row["item"], row["change"])
+                grouped.setdefault(row["number"], []).append(change)
+            for number in sorted(grouped):
+                yield number, grouped[number]
+            first = last
+
+    async def item_history(
+        self, item_id: str, *, before: int | None = None, limit: int = 50
+    ) -> list[tuple[RevisionRecord, ItemChange]]:
+        """What happened to an item and its outgoing edges, newest first; also of one that is deleted.
+
+        Raises:
+            NotFound: the CMDB never had such an item.
+        """
+        parameters = {"id": item_id, "before": before if before is not None else FOREVER, "limit": limit}
+        for statement in (ITEM_HISTORY_LIVE, ITEM_HISTORY_TOMBSTONE, ITEM_HISTORY_ENTRY):
+            rows = await self._connection.read(statement, parameters)
+            if rows:
+                return [_entry(item_id, row) for row in rows]
+        if before is None:
+            raise NotFound("item", item_id)
+        return []
+
+    async def resolve(self, point: AsOf) -> int:
+        """The revision number that a point in history means.
+
+        Raises:
+            BadRequest: it names none or several of the three, or lies in the future.
+            NotFound: no revision carries that change as its reason.
+        """
+        given = [value for value in (point.revision, point.time, point.before_change) if value is not None]
+        if len(given) != 1:
+            raise BadRequest("a point in history is exactly one of: revision, time, beforeChange")
+        if point.revision is not None:
+            head = await self.head()
+            if not 0 <= point.revision <= head:
+                raise BadRequest(
+                    f"revision {point.revision} does not exist; the ledger runs from 0 to {head}"
+                )
+            return point.revision
+        if point.time is not None:
+            rows = await self._connection.read(REVISION_AT, {"time": point.time})
+            return int(rows[0]["number"]) if rows else 0
+        rows = await self._connection.read(FIRST_OF_REASON, {"reason": point.before_change})
+        if not rows or rows[0]["number"] is None:
+            raise NotFound(
+                "revision made for change", str(point.before_change), "no revision gives it as its reason"
+            )
+        return int(rows[0]["number"]) - 1
+
+    async def diff(self, a: int, b: int, scope: frozenset[str] | None = None) -> list[ItemChange]:
+        """The net changes from revision `a` to `b` (either order), of the items in `scope`, in the order of ids."""
+        low, high = min(a, b), max(a, b)
+        collected: list[ItemChange] = []
+        async for _, changes in self.changes(low, high):
+            collected.extend(c for c in changes if scope is None or c.item_id in scope)
+        net = compose(collected)
+        ordered = [net[item_id] for item_id in sorted(net)]
+        return ordered if a <= b else [change.reversed() for change in ordered]
+
+    async def undo(self, number: int, catalogue: Catalogue) -> ChangeSet:
+        """The ChangeSet that takes a revision back. Applying it is the caller's; later changes to the same fields make
+        it a conflict: it expects each item at the version that the revision left.
+
+        Raises:
+            NotFound: there is no such revision.
+            BadRequest: it created catalogue entries, which can be replaced, not removed.
+        """
+        revision = await self.revision(number)
+        operations: list[Operation] = []
+        expected: dict[str, int] = {}
+        async for _, changes in self.changes(number - 1, number):
+            for change in changes:
+                operations.extend(_opposite(change, catalogue))
+                if change.kind != "deleted" and change.class_name != CATALOGUE_CLASS:
+                    expected[change.item_id] = number
+        message = f"undo of revision {number}" + (f": {revision.message}" if revision.message else "")
+        return ChangeSet(tuple(operations), message[:4_000], revision.reason, expected)
+
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> LedgerReport:
+        """Walk the whole chain: numbers without gap, every hash right, every change there."""
+        rows = await self._connection.read(HEAD, {})
+        head = int(rows[0]["last"]) if rows else 0
+        problems: list[str] = []
+        previous, expected = GENESIS, 1
+        while expected <= head:
+            until = min(expected + 999, head)
+            headers = {
+                r.number: r for r in await self.revisions(after=expected - 1, before=until + 1, limit=1_000)
+            }
+            stored = {number: found async for number, found in self._stored_changes(expected - 1, until)}
+            for number in range(expected, until + 1):
+                header = headers.get(number)
+                if header is None:
+                    problems.append(f"revision {number} is missing")
+                    continue
+                problems.extend(_faults(header, stored.get(number, []), previous))
+                previous = header.hash
+            expected = until + 1
+            if progress:
+                progress(until, head)
+        if rows and previous != rows[0]["hash"]:
+            problems.append(f"the ledger's head hash is not that of revision {head}")
+        beyond = await self.revisions(after=head, limit=1)
+        if beyond:
+            problems.append(f"revision {beyond[0].number} lies beyond the ledger's head {head}")
+        return LedgerReport(head, tuple(problems))
+
+
+def _entry(item_id: str, row: Any) -> tuple[RevisionRecord, ItemChange]:  # noqa: ANN401 - a driver record
+    stored = StoredChange.from_properties(item_id, row["change"])
+    return RevisionRecord.from_properties(row["revision"]), restore_change(stored)
+
+
+def _faults(header: RevisionRecord, stored: Sequence[StoredChange], previous: str) -> list[str]:
+    faults = []
+    if header.previous_hash != previous:
+        faults.append(
+            f"revision {header.number} does not follow its predecessor: the hash it names is another"
+        )
+    if len(stored) != header.changes_count:
+        faults.append(f"revision {header.number} has {len(stored)} changes, not {header.changes_count}")
+    if revision_hash(header.properties(), stored) != header.hash:
+        faults.append(f"revision {header.number} was altered: its hash does not fit its content")
+    return faults
+
+
+def _opposite(change: ItemChange, catalogue: Catalogue) -> list[Operation]:
+    if change.class_name == CATALOGUE_CLASS:
+        if change.before is None:
+            raise BadRequest(
+                f"entry {change.name} was created by that revision; entries are replaced, not removed"
+            )
+        return [PutEntries({change.name: orjson.loads(str(change.before["entry"]))})]
+    operations: list[Operation] = []
+    if change.kind == "created":
+        return [DeleteItem(change.item_id)]
+    before = change.before or {}
+    class_name = str(before.get("class", change.class_name))
+    item_class = catalogue.item_class(class_name)
+    fields: dict[str, Any] = {
+        name: None for name in change.after or {} if name not in before and name != "class"
+    }
+    for name, value in before.items():
+        attribute = item_class.attributes.get(name)
+        if attribute is None or attribute.expression is None:
+            fields[name] = attribute.present(value) if attribute else value
+    fields.pop("class", None)
+    intent: Literal["create", "update"] = "create" if change.kind == "deleted" else "update"
+    operations.append(PutItem(change.item_id, fields, class_name, intent=intent))
+    for edge in change.edges:
+        operations.append(PutEdge(edge.key, edge.before) if edge.before else DeleteEdge(edge.key))
+    return operations

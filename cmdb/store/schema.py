@@ -1,0 +1,81 @@
+"""Constraints and indexes in Neo4j: the fixed ones of the ledger, and those that follow from the catalogue.
+
+Schema commands take no parameters for names. Every name that is put into one comes from a compiled catalogue, whose
+entries allow letters, digits and underscores only, and goes through `_quoted`, which insists on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cmdb.errors import CatalogueError
+from cmdb.model.catalogue import Catalogue
+from cmdb.store.connection import Connection
+
+FIXED = (
+    "CREATE CONSTRAINT item_id IF NOT EXISTS FOR (n:Item) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT tombstone_id IF NOT EXISTS FOR (n:Tombstone) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT identity_key IF NOT EXISTS FOR (n:IdentityKey) REQUIRE n.key IS UNIQUE",
+    "CREATE CONSTRAINT revision_number IF NOT EXISTS FOR (n:Revision) REQUIRE n.number IS UNIQUE",
+    "CREATE CONSTRAINT ledger_name IF NOT EXISTS FOR (n:Ledger) REQUIRE n.name IS UNIQUE",
+    "CREATE CONSTRAINT idempotency_key IF NOT EXISTS FOR (n:IdempotencyKey) REQUIRE n.key IS UNIQUE",
+    "CREATE CONSTRAINT catalogue_entry_id IF NOT EXISTS FOR (n:CatalogueEntry) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT baseline_name IF NOT EXISTS FOR (n:Baseline) REQUIRE n.name IS UNIQUE",
+    "CREATE CONSTRAINT source_name IF NOT EXISTS FOR (n:Source) REQUIRE n.name IS UNIQUE",
+    "CREATE CONSTRAINT discovery_run_id IF NOT EXISTS FOR (n:DiscoveryRun) REQUIRE n.id IS UNIQUE",
+    "CREATE CONSTRAINT api_token_id IF NOT EXISTS FOR (n:ApiToken) REQUIRE n.id IS UNIQUE",
+    "CREATE INDEX revision_recorded_at IF NOT EXISTS FOR (n:Revision) ON (n.recorded_at)",
+    "CREATE INDEX item_name IF NOT EXISTS FOR (n:Item) ON (n.name)",
+    "CREATE INDEX idempotency_at IF NOT EXISTS FOR (n:IdempotencyKey) ON (n.recorded_at)",
+)
+LIST_INDEXES = "SHOW INDEXES YIELD name, type, properties RETURN name, type, properties"
+DROP_SEARCH = "DROP INDEX item_search IF EXISTS"
+_RANGE = "CREATE INDEX {index} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
+_SEARCH = "CREATE FULLTEXT INDEX item_search IF NOT EXISTS FOR (n:Item) ON EACH [{keys}]"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+
+
+async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
+    """Make Neo4j's constraints and indexes what the catalogue needs; what is there already costs nothing."""
+    rows = await connection.run(LIST_INDEXES)
+    present = {row["name"] for row in rows}
+    search = next((set(row["properties"]) for row in rows if row["name"] == "item_search"), None)
+    for statement in FIXED:
+        if statement.split()[2] not in present:
+            await connection.run(statement)
+    for index, label, key in range_indexes(catalogue):
+        if index not in present:
+            await connection.run(_RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key)))
+    wanted = searched_properties(catalogue)
+    if search != set(wanted):
+        await connection.run(DROP_SEARCH)
+        await connection.run(_SEARCH.format(keys=", ".join(f"n.{_quoted(key)}" for key in wanted)))
+    await connection.run("CALL db.awaitIndexes(120)")
+
+
+def range_indexes(catalogue: Catalogue) -> Iterable[tuple[str, str, str]]:
+    """(index, label, property) of every range index: each class by name, indexed attributes on the declaring class."""
+    for item_class in catalogue.classes.values():
+        if item_class.name != "Item":
+            yield f"{item_class.name}_name", item_class.name, "name"
+        for attribute in item_class.attributes.values():
+            if attribute.entry.indexed and attribute.declared_by == item_class.name:
+                yield f"{item_class.name}_{attribute.name}", item_class.name, attribute.name
+
+
+def searched_properties(catalogue: Catalogue) -> tuple[str, ...]:
+    """The properties of the full-text index `item_search`: the name, and every searched attribute that is no secret."""
+    names = {
+        attribute.name
+        for item_class in catalogue.classes.values()
+        for attribute in item_class.attributes.values()
+        if attribute.entry.searched and not attribute.entry.secret
+    }
+    return ("name", *sorted(names))
+
+
+def _quoted(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise CatalogueError(repr(name)[:80], "is no name for Neo4j", "use letters, digits and underscores")
+    return f"`{name}`"
