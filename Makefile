@@ -20,7 +20,7 @@ help:
 	@echo "make check   lint, format, types, rooms, exported schema and reference in step"
 	@echo "make bench   all measurements into benchmarks/results/latest.json (ONLY=name one of them)"
 	@echo "make soak    a long run under load"
-	@echo "make lock    pin the newest allowed versions of all dependencies"
+	@echo "make lock    bring the locks in step with pyproject.toml (UPGRADE=1: to the newest allowed versions)"
 	@echo "make clean   remove what the above made in this folder"
 
 demo: $(VENV)/.project
@@ -70,7 +70,7 @@ lock:
 	@set -e; tool=$$(mktemp -d); trap 'rm -rf "$$tool"' EXIT; \
 	"$(PYTHON)" -m venv "$$tool" && "$$tool/bin/python" -m pip install --quiet 'uv>=0.13,<0.14'; \
 	set -- --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
-		--no-emit-index-url --no-emit-find-links --no-annotate --upgrade --custom-compile-command 'make lock'; \
+		--no-emit-index-url --no-emit-find-links --no-annotate $(if $(UPGRADE),--upgrade) --custom-compile-command 'make lock'; \
 	"$$tool/bin/uv" pip compile "$$@" --output-file requirements.lock pyproject.toml; \
 	"$$tool/bin/uv" pip compile "$$@" --output-file requirements-dev.lock --constraint requirements.lock \
 		--group dev pyproject.toml
