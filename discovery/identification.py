@@ -2,13 +2,13 @@
 
 The source's own key decides first, then the identity rules of the reported class, strongest first; what is identified
 inside a host waits until its host is known. Two entries of one report that share a key are one item, unless a stronger
-rule tells them apart. Pure: what the store knows is asked for by yielding a `Question`, a whole level of items at a time.
+rule tells them apart. Pure: what the store knows is asked for by yielding a `Question`, a level of items at a time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cmdb.errors import InvalidValue
@@ -39,8 +39,8 @@ class Answer:
 class Identity:
     """What one reported item is.
 
-    `matched_by` is the key by which it was recognised, empty for a new item. `others` are further items that hold one
-    of its keys, with that key: together with it they are a duplicate set, for people to merge.
+    `matched_by` is the key by which it was recognised, empty for a new item. `level` counts the hosts it stands in.
+    `keys` are those of what was reported, strongest first, the source's own before all.
     """
 
     id: str
@@ -48,7 +48,6 @@ class Identity:
     matched_by: str
     level: int
     keys: tuple[str, ...]
-    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def native(self) -> str:
@@ -64,6 +63,9 @@ class Identified:
     holders: Mapping[str, str | None]
     held: Mapping[str, frozenset[str]]
 
+
+NAMESAKES_LIMIT = 16
+"""With how many earlier entries that share a key an entry is compared; a thousand namesakes must not cost a million."""
 
 Identification = Generator[Question, Answer, Identified]
 
@@ -99,7 +101,6 @@ class _Identifier:
         self.new: set[str] = set()
         self.merged: dict[str, str] = {}
         self.matched_by: dict[int, str] = {}
-        self.others: dict[int, dict[str, str]] = {}
         self.keys: dict[int, tuple[str, ...]] = {}
         self.claimants: dict[str, list[int]] = {}
         self.holders: dict[str, str | None] = {}
@@ -113,17 +114,16 @@ class _Identifier:
             asked = dict.fromkeys(k for index in level for k in self.keys[index] if k not in self.holders)
             answer = yield Question(keys=tuple(asked))
             self.holders.update((key, answer.holders.get(key)) for key in asked)
-            doubtful = sorted({holder for index in level for holder in self._doubtful(index)} - set(self.held))
+            doubtful = sorted(
+                {holder for index in level for holder in self._doubtful(index)} - set(self.held)
+            )
             if doubtful:
                 answer = yield Question(items=tuple(doubtful))
                 self.held.update((item, answer.held.get(item, frozenset())) for item in doubtful)
             self._resolve(level)
-        identities = [
-            self._identity(index, level) for level, members in enumerate(levels) for index in members
-        ]
-        order = [index for members in levels for index in members]
-        in_order = [identity for _, identity in sorted(zip(order, identities, strict=True), key=lambda p: p[0])]
-        return Identified(tuple(in_order), self.holders, self.held)
+        level_of = {index: number for number, level in enumerate(levels) for index in level}
+        identities = tuple(self._identity(index, level_of[index]) for index in range(len(self.items)))
+        return Identified(identities, self.holders, self.held)
 
     def _keys(self, index: int) -> tuple[str, ...]:
         item = self.items[index]
@@ -134,7 +134,9 @@ class _Identifier:
         if item.class_name not in self.catalogue.classes:
             return native
         outgoing = [
-            EdgeKey(kind, "", self._id(target)) for kind, target in self.hosts.get(index, ()) if target in self.ids
+            EdgeKey(kind, "", self._id(target))
+            for kind, target in self.hosts.get(index, ())
+            if target in self.ids
         ]
         try:
             fields = normal_fields(self.catalogue, item)
@@ -151,46 +153,48 @@ class _Identifier:
         """First those whom the store knows, so that entries of the report which are the same follow them."""
         unknown = []
         for index in level:
-            found = self._stored_matches(index)
-            if not found:
+            found = self._stored_match(index)
+            if found is None:
                 unknown.append(index)
-                continue
-            self.matched_by[index], self.ids[index] = found[0]
-            self.others[index] = {item: key for key, item in reversed(found) if item != self.ids[index]}
-        for index in set(level) - set(unknown):
-            self._claim(index)
+            else:
+                self.matched_by[index], self.ids[index] = found
+                self._claim(index)
         for index in unknown:
             matches = self._reported_matches(index)
-            known = [item for _, item in matches if item not in self.new]
+            stored = [match for match in matches if match[1] not in self.new]
             if matches:
-                chosen = known[0] if known else matches[0][1]
-                self.matched_by[index] = next(key for key, item in matches if item == chosen)
+                self.matched_by[index], chosen = (stored or matches)[0]
             else:
                 chosen = self.make_id()
                 self.new.add(chosen)
             self.ids[index] = chosen
-            self.others[index] = {item: key for key, item in reversed(matches) if item in known and item != chosen}
-            self.merged.update((item, chosen) for _, item in matches if item in self.new and item != chosen)
+            for key, item in matches:
+                if item in self.new and item != chosen:
+                    self._merge(item, chosen, key)
             self._claim(index)
 
-    def _stored_matches(self, index: int) -> list[tuple[str, str]]:
+    def _merge(self, item: str, into: str, key: str) -> None:
+        for index in self.claimants[key]:
+            if self._id(index) == item:
+                self.matched_by.setdefault(index, key)
+        self.merged[item] = into
+
+    def _stored_match(self, index: int) -> tuple[str, str] | None:
         keys = self.keys[index]
-        matches = []
         for key in keys:
             holder = self.holders.get(key)
-            if holder is None:
-                continue
-            if key.startswith("@") or not contradicts((key,), keys, self.held.get(holder, ())):
-                matches.append((key, holder))
-        return matches
+            if holder is not None and not namesakes(key, keys, self.held.get(holder, ())):
+                return key, holder
+        return None
 
     def _reported_matches(self, index: int) -> list[tuple[str, str]]:
+        """Earlier entries that this one is the same as. New ones among them become one, whatever told them apart."""
         keys = self.keys[index]
         return [
             (key, self._id(other))
             for key in keys
-            for other in self.claimants.get(key, ())
-            if key.startswith("@") or not contradicts((key,), keys, self.keys[other])
+            for other in self.claimants.get(key, ())[:NAMESAKES_LIMIT]
+            if not namesakes(key, keys, self.keys[other])
         ]
 
     def _claim(self, index: int) -> None:
@@ -201,13 +205,18 @@ class _Identifier:
         item = self.ids[index]
         while item in self.merged:
             item = self.merged[item]
+        self.ids[index] = item
         return item
 
     def _identity(self, index: int, level: int) -> Identity:
         item = self._id(index)
-        others = tuple((key, other) for other, key in self.others[index].items())
         new = item in self.new
-        return Identity(item, new, "" if new else self.matched_by[index], level, self.keys[index], others)
+        return Identity(item, new, "" if new else self.matched_by[index], level, self.keys[index])
+
+
+def namesakes(key: str, keys: Iterable[str], others_keys: Iterable[str]) -> bool:
+    """Whether two that share `key` are two all the same, because a stronger rule tells them apart."""
+    return not key.startswith("@") and contradicts((key,), keys, others_keys)
 
 
 def normal_fields(catalogue: Catalogue, item: ObservedItem) -> dict[str, Stored]:

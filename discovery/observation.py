@@ -2,7 +2,7 @@
 
 Parsing is pure and strict. Fields that nobody declared, numbers that are none, references that lead nowhere and
 everything beyond `ObservationLimits` is refused, each with its place (`items[3].attributes`), all problems of a report
-together. Whether classes, attributes and values exist is not known here: the catalogue decides when the report is planned.
+together. Whether classes and attributes exist is not known here: the catalogue decides when the report is planned.
 """
 
 from __future__ import annotations
@@ -49,23 +49,34 @@ Run = Annotated[str, Meta(max_length=128, description="Name of this run; made up
 Scope = Annotated[str, Meta(max_length=512, description="The part of the estate that the run looked at.")]
 Complete = Annotated[bool, Meta(description="Whether the run saw everything that is in its scope.")]
 SeenAt = Annotated[
-    datetime, Meta(tz=True, description="When it was seen (RFC 3339). Older than what is known: taken as outdated.")
+    datetime,
+    Meta(tz=True, description="When it was seen (RFC 3339). Older than what is known: taken as outdated."),
 ]
 Ref = Annotated[str, Meta(min_length=1, max_length=512, description="Name of the item inside this report.")]
 ClassName = Annotated[str, Meta(min_length=1, max_length=64, description="A class of the catalogue.")]
-NativeKey = Annotated[str, Meta(max_length=448, description="The source's own key of the item, if it has one.")]
+NativeKey = Annotated[
+    str, Meta(max_length=448, description="The source's own key of the item, if it has one.")
+]
 Attributes = Annotated[
     dict[str, Any],
     Meta(description="`name`, `lifecycle` and attributes of the class; null takes a value away."),
 ]
-EdgeType = Annotated[str, Meta(min_length=1, max_length=64, description="A relationship type of the catalogue.")]
-Group = Annotated[str, Meta(max_length=512, description="Edges of one item with the same group form one gate.")]
-RequiredCount = Annotated[int, Meta(ge=0, le=1_000_000, description="How many members of the group are needed.")]
+EdgeType = Annotated[
+    str, Meta(min_length=1, max_length=64, description="A relationship type of the catalogue.")
+]
+Group = Annotated[
+    str, Meta(max_length=512, description="Edges of one item with the same group form one gate.")
+]
+RequiredCount = Annotated[
+    int, Meta(ge=0, le=1_000_000, description="How many members of the group are needed.")
+]
 RequiredShare = Annotated[str, Meta(max_length=32, description="A count, or a share such as 50%.")]
 Word = Annotated[str, Meta(max_length=32)]
 
 
-class ObservedItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, rename={"class_name": "class"}):
+class ObservedItem(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, rename={"class_name": "class"}
+):
     """One thing that was seen. `ref` names it inside the report, `key` inside the source."""
 
     ref: Ref
@@ -75,7 +86,11 @@ class ObservedItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=F
 
 
 class ObservedEdge(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, rename={"source": "from", "target": "to"}
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    gc=False,
+    rename={"source": "from", "target": "to"},
 ):
     """One edge that was seen, from the dependent to what it depends on; `from` and `to` are refs of items."""
 
@@ -176,7 +191,9 @@ def checked(observation: Observation, limits: ObservationLimits = DEFAULT_LIMITS
         first = seen.setdefault(item.ref, index)
         if first != index:
             problems.append(
-                Problem(f"{place}.ref", "DUPLICATE_REF", f"{item.ref!r} is items[{first}] already; use a ref once")
+                Problem(
+                    f"{place}.ref", "DUPLICATE_REF", f"{item.ref!r} is items[{first}] already; use a ref once"
+                )
             )
         key = _clean(f"{place}.key", item.key, problems)
         if not key.isascii() and len(key.encode()) > IDENTIFIER_LIMIT:
@@ -279,7 +296,11 @@ def _depth(value: object, most: int) -> int:
 
 def _lost_refs(edges: Sequence[ObservedEdge], refs: Mapping[str, int]) -> list[Problem]:
     return [
-        Problem(f"edges[{index}].{end}", "UNKNOWN_REF", f"no item of this report has the ref {ref!r}; add the item")
+        Problem(
+            f"edges[{index}].{end}",
+            "UNKNOWN_REF",
+            f"no item of this report has the ref {ref!r}; add the item",
+        )
         for index, edge in enumerate(edges)
         for end, ref in (("from", edge.source), ("to", edge.target))
         if ref not in refs

@@ -20,7 +20,7 @@ class Format(Protocol):
     """What a format's module offers."""
 
     def recognises(self, head: bytes, name: str) -> bool:
-        """Whether a report that begins with `head` (at most `HEAD` bytes), in a file `name` if known, is of the format."""
+        """Whether a report that begins with `head` (at most `HEAD` bytes), in a file `name`, is of the format."""
         ...
 
     def parse(self, body: bytes) -> Observation:

@@ -1,0 +1,178 @@
+"""What discovery keeps beside the ledger: sources, their runs, and what each source said last of each item.
+
+`(:Source {name})-[:REPORTED {native_key, digest, values, first_seen, last_seen, run}]->(:Item)` keeps a source's own
+values, also those that were not taken. `(:Source)-[:RAN]->(:DiscoveryRun)` says what a run looked at and what came of
+it. None of it is configuration: it is written after the revision, may be written again, and has no history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from neo4j import AsyncManagedTransaction
+
+from cmdb.model.catalogue import Catalogue
+from cmdb.model.items import Edge, EdgeFacts, EdgeKey
+from cmdb.model.planning import EstateState
+from cmdb.store.connection import Connection
+from cmdb.store.writing import LOAD_INCOMING, LOAD_ITEMS, item_of
+
+READ_MARKS = """
+UNWIND $ids AS id MATCH (:Source {name: $source})-[r:REPORTED]->(:Item {id: id})
+RETURN id, r.native_key AS native_key, r.last_seen AS last_seen, r.digest AS digest
+"""
+PUT_SOURCE = "MERGE (s:Source {name: $source})"
+REPORT_VALUES = """
+MATCH (s:Source {name: $source})
+UNWIND $rows AS row MATCH (i:Item {id: row.item})
+MERGE (s)-[r:REPORTED {native_key: row.native_key}]->(i)
+ON CREATE SET r.first_seen = $seen_at, r.last_seen = ''
+WITH r, row WHERE r.last_seen <= $seen_at
+SET r.last_seen = $seen_at, r.run = $run, r.digest = row.digest, r.values = row.values
+"""
+REPORT_AGAIN = """
+MATCH (s:Source {name: $source})
+UNWIND $rows AS row MATCH (s)-[r:REPORTED {native_key: row.native_key}]->(:Item {id: row.item})
+WHERE r.last_seen <= $seen_at
+SET r.last_seen = $seen_at, r.run = $run
+"""
+PUT_RUN = """
+MERGE (s:Source {name: $source})
+MERGE (r:DiscoveryRun {id: $id}) SET r += $properties
+MERGE (s)-[:RAN]->(r)
+"""
+READ_RUNS = """
+MATCH (:Source {name: $source})-[:RAN]->(r:DiscoveryRun)
+RETURN properties(r) AS run ORDER BY r.started_at DESC, r.id DESC LIMIT $limit
+"""
+
+BATCH = 5_000
+"""Rows of one statement."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """When a source last spoke of an item under one of its keys, and a digest of what it said."""
+
+    native_key: str
+    last_seen: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedItem:
+    """What a source says of one item: `values` is JSON of its own values, `digest` that of them."""
+
+    item: str
+    native_key: str
+    digest: str
+    values: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryRun:
+    """One run of a source: what it looked at, and how it ended (`running`, `done`, `refused`, `failed`).
+
+    Times are instants; `seen_at` is the source's own. `complete`: it saw all that is in its scope.
+    """
+
+    id: str
+    source: str
+    run: str
+    scope: str
+    complete: bool
+    seen_at: str
+    started_at: str
+    state: str = "running"
+    finished_at: str = ""
+    items: int = 0
+    edges: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    outdated: int = 0
+    refused: int = 0
+    revision: int = 0
+
+
+async def load_state(
+    connection: Connection, catalogue: Catalogue, ids: Iterable[str], targets: Iterable[str] = ()
+) -> EstateState:
+    """Those of `ids` that exist, with their outgoing edges; and the incoming edges of `targets`."""
+    state = EstateState(catalogue)
+    for batch in batches(ids):
+        for row in await connection.read(LOAD_ITEMS, {"ids": batch}):
+            item = item_of(row["item"])
+            state.items[item.id] = item
+            for kind, target, group, required, strength, confidence, version in row["edges"]:
+                facts = EdgeFacts(required, strength, confidence)
+                state.add_edge(Edge(EdgeKey(kind, item.id, target, group), facts, version))
+    for batch in batches(targets):
+        for row in await connection.read(LOAD_INCOMING, {"ids": batch}):
+            item = item_of(row["item"])
+            state.items.setdefault(item.id, item)
+            facts = EdgeFacts(row["required"], row["strength"], row["confidence"])
+            state.add_edge(
+                Edge(EdgeKey(row["type"], item.id, row["id"], row["group"]), facts, row["version"])
+            )
+    return state
+
+
+async def read_marks(connection: Connection, source: str, ids: Iterable[str]) -> dict[str, list[Mark]]:
+    """What a source last said of items, by their id."""
+    marks: dict[str, list[Mark]] = {}
+    for batch in batches(ids):
+        for row in await connection.read(READ_MARKS, {"source": source, "ids": batch}):
+            mark = Mark(row["native_key"], row["last_seen"], row["digest"])
+            marks.setdefault(row["id"], []).append(mark)
+    return marks
+
+
+async def record_reported(
+    connection: Connection,
+    run: DiscoveryRun,
+    reported: Sequence[ReportedItem],
+    marks: Mapping[str, Sequence[Mark]],
+) -> None:
+    """Keep what a run said. What the source said before in the same words (by `marks`) is only seen again."""
+    known = {(item, mark.native_key, mark.digest) for item, said in marks.items() for mark in said}
+    again = [r for r in reported if (r.item, r.native_key, r.digest) in known]
+    fresh = [r for r in reported if (r.item, r.native_key, r.digest) not in known]
+    fixed = {"source": run.source, "run": run.run, "seen_at": run.seen_at}
+    await _write(connection, PUT_SOURCE, {"source": run.source})
+    for batch in batches(fresh):
+        await _write(connection, REPORT_VALUES, {**fixed, "rows": [asdict(row) for row in batch]})
+    for batch in batches(again):
+        rows = [{"item": row.item, "native_key": row.native_key} for row in batch]
+        await _write(connection, REPORT_AGAIN, {**fixed, "rows": rows})
+
+
+async def put_run(connection: Connection, run: DiscoveryRun) -> None:
+    """Remember how a run stands."""
+    properties = asdict(run)
+    await _write(connection, PUT_RUN, {"source": run.source, "id": run.id, "properties": properties})
+
+
+async def read_runs(connection: Connection, source: str, limit: int = 20) -> list[DiscoveryRun]:
+    """The last runs of a source, newest first."""
+    rows = await connection.read(READ_RUNS, {"source": source, "limit": limit})
+    return [DiscoveryRun(**row["run"]) for row in rows]
+
+
+def batches(values: Iterable[T], size: int = BATCH) -> Iterable[list[T]]:
+    """The values in lists of at most `size`."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+async def _write(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> None:
+    async def work(transaction: AsyncManagedTransaction) -> None:
+        await connection.in_transaction(transaction, statement, parameters)
+
+    await connection.write(work, deadline=60.0)
