@@ -307,7 +307,7 @@ class Writer:
                 initial.held.setdefault(row["holder"], set()).update(row["held"])
             if not rows:
                 break
-        if batch.revisions:
+        if batch.revisions or batch.state.holders != initial.holders:
             await self._write(tx, initial, batch, tombstones)
         return batch
 
