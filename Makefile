@@ -26,10 +26,10 @@ help:
 demo: $(VENV)/.project
 	@$(BIN)/python -m cmdb.demo
 
-test: $(VENV)/.development
+test: $(VENV)/.project $(VENV)/.development
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
-check: $(VENV)/.development
+check: $(VENV)/.project $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
@@ -37,10 +37,10 @@ check: $(VENV)/.development
 	$(BIN)/python -m cmdb_graphql.export --check
 	$(BIN)/python docs/reference.py --check
 
-bench: $(VENV)/.development
+bench: $(VENV)/.project $(VENV)/.development
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-soak: $(VENV)/.development
+soak: $(VENV)/.project $(VENV)/.development
 	$(BIN)/python -m benchmarks.soak
 
 # Stamps: pip runs only when a lock, pyproject.toml or the browser pages' sources changed.
@@ -57,9 +57,10 @@ $(VENV)/.runtime: requirements.lock | $(BIN)/python
 $(VENV)/.project: $(VENV)/.runtime pyproject.toml hatch_build.py $(WEB_SOURCES)
 	@echo "Installing cmdb itself (editable), and building its browser pages if they changed ..."
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	@touch $@
+	@# Without the pages this is not done for good.
+	@test "$$CMDB_WEB_SKIP" = 1 || touch $@
 
-$(VENV)/.development: $(VENV)/.project requirements-dev.lock
+$(VENV)/.development: $(VENV)/.runtime requirements-dev.lock
 	@echo "Installing the locked development tools into $(VENV) ..."
 	$(INSTALL_LOCK) -r requirements-dev.lock
 	@touch $@
