@@ -1,0 +1,161 @@
+"""The JSON forms that `--json` prints, as types; the pictures are drawn from the same records.
+
+A record is plain JSON data with stable keys: keys are added, never renamed. Times are RFC 3339 in UTC, ids are the
+CMDB's own, `revision` is the ledger's number of which the answer is true.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+ItemRecord = TypedDict(
+    "ItemRecord",
+    {"id": str, "class": str, "name": str, "layer": NotRequired[str], "lifecycle": NotRequired[str | None]},
+)
+"""An item as far as lists show it."""
+
+
+class EdgeRecord(TypedDict):
+    """An edge, from the dependent to its dependency; `group` is null for an edge that is a gate of its own."""
+
+    type: str
+    source: str
+    target: str
+    group: str | None
+    required: str | None
+    strength: str | None
+
+
+class WalkRecord(TypedDict):
+    """`cmdb deps` and `cmdb dependents`: what is reached from `start`, and the edges walked over."""
+
+    revision: int
+    direction: str
+    start: ItemRecord
+    items: list[ItemRecord]
+    edges: list[EdgeRecord]
+    truncated: bool
+
+
+class MemberRecord(TypedDict):
+    """A member of a gate, with its state in the answer."""
+
+    id: str
+    name: str
+    state: str
+
+
+class FactRecord(TypedDict):
+    """One reason for a state: `code` is one of `impact.explanation.FactCode`; gates have the other keys."""
+
+    code: str
+    group: str | None
+    required: int | None
+    up: int | None
+    members: list[MemberRecord]
+
+
+AffectedRecord = TypedDict(
+    "AffectedRecord",
+    {"id": str, "class": str, "name": str, "layer": NotRequired[str], "because": list[FactRecord]},
+)
+"""A CI that the failure reaches, and why it is in its state."""
+
+
+class ServiceRecord(TypedDict):
+    """A service that the failure reaches."""
+
+    id: str
+    name: str
+    state: str
+    because: NotRequired[list[FactRecord]]
+
+
+class ImpactRecord(TypedDict):
+    """`cmdb impact`: who is in which state if the `failed` fail together."""
+
+    revision: int
+    failed: list[ItemRecord]
+    counts: dict[str, int]
+    down: list[AffectedRecord]
+    degraded: list[AffectedRecord]
+    at_risk: list[AffectedRecord]
+    services: list[ServiceRecord]
+
+
+class FieldChange(TypedDict):
+    """One field before and after; null where it had no value."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class EdgeChangeRecord(TypedDict):
+    """One outgoing edge before and after; null where it was not there."""
+
+    type: str
+    target: str
+    target_name: str | None
+    group: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+ChangeRecord = TypedDict(
+    "ChangeRecord",
+    {
+        "id": str,
+        "class": str,
+        "name": str,
+        "kind": str,
+        "fields": list[FieldChange],
+        "edges": list[EdgeChangeRecord],
+    },
+)
+"""What happened to one item: `kind` is created, updated or deleted."""
+
+
+class EventRecord(TypedDict):
+    """One revision as it touched one item."""
+
+    revision: int
+    recorded_at: str
+    actor: str
+    source: str | None
+    message: str | None
+    reason: str | None
+    change: ChangeRecord
+
+
+class HistoryRecord(TypedDict):
+    """`cmdb history`: newest first."""
+
+    item: ItemRecord
+    events: list[EventRecord]
+    more: bool
+
+
+DiffRecord = TypedDict("DiffRecord", {"from": int, "to": int, "changes": list[ChangeRecord], "more": bool})
+"""`cmdb diff`: net changes between two revisions."""
+
+
+class RefusalRecord(TypedDict):
+    """One thing of a file that was not taken, and why."""
+
+    where: str
+    why: str
+
+
+class ImportRecord(TypedDict):
+    """`cmdb import`: one a file."""
+
+    file: str
+    format: str | None
+    items: int
+    edges: int
+    created: int
+    changed: int
+    unchanged: int
+    refused: list[RefusalRecord]
+    revision: int | None

@@ -1,0 +1,91 @@
+"""Where the command line writes: answers on standard output, everything else on standard error.
+
+Nothing that comes from the CMDB reaches the terminal as a control sequence: `shown` replaces control and
+bidirectional characters, and answers are drawn as `Text`, never as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+STATE_STYLES = {
+    "down": ("●", "bold red"),
+    "degraded": ("◐", "yellow"),
+    "at_risk": ("◔", "magenta"),
+    "reduced": ("◕", "cyan"),
+    "protected": ("○", "green"),
+    "up": ("○", "green"),
+}
+"""Sign and style of an impact state; the sign tells it apart without colour."""
+
+LAYER_STYLES = {
+    "business": "bold blue",
+    "application": "cyan",
+    "compute": "green",
+    "cloud": "green",
+    "network": "magenta",
+    "storage": "yellow",
+    "facility": "red",
+}
+"""Colour of a layer's name in trees and lists."""
+
+
+def shown(value: object) -> str:
+    """A value in one printable line: JSON for lists and objects, `-` for nothing, no control characters."""
+    if value is None or value == "":
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join("·" if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
+
+
+def state_text(state: str) -> Text:
+    """An impact state as sign and word."""
+    sign, style = STATE_STYLES.get(state, ("·", ""))
+    return Text(f"{sign} {state.replace('_', ' ')}", style=style)
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 item`, `2 items`; thousands apart."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+class Terminal:
+    """The two streams of one command. With `json_lines`, answers are JSON, one value a line."""
+
+    def __init__(self, *, json_lines: bool = False) -> None:
+        self.json_lines = json_lines
+        self._out = Console(highlight=False, soft_wrap=False)
+        self.notes = Console(stderr=True, highlight=False)
+
+    def answer(self, record: object, picture: Iterable[RenderableType]) -> None:
+        """Print the record as JSON, or the picture drawn of it. `picture` is not drawn when JSON is wanted."""
+        if self.json_lines:
+            sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            return
+        for part in picture:
+            self._out.print(part)
+
+    def note(self, text: str | Text) -> None:
+        """Tell something that is not the answer; on standard error, and not at all with JSON."""
+        if not self.json_lines:
+            self.notes.print(Text(text) if isinstance(text, str) else text)
+
+    def complain(self, code: str, message: str, facts: dict[str, Any] | None = None) -> None:
+        """Tell an error on standard error, in the form that the answer would have had."""
+        if self.json_lines:
+            error = {"error": {"code": code, "message": message, **(facts or {})}}
+            sys.stderr.write(json.dumps(error, ensure_ascii=False, default=str) + "\n")
+            return
+        self.notes.print(Text.assemble(("error: ", "bold red"), shown(message)), soft_wrap=True)

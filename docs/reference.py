@@ -1,0 +1,299 @@
+"""The reference pages in `docs/reference/`, written from the code they describe; run it after changing any of that.
+
+    python docs/reference.py            # write the pages
+    python docs/reference.py --check    # exit status 1, and a line per page, where a page is not what it should be
+
+Sources: the built-in catalogue, the settings, the error trees, the limits, the command line. Nothing is written here by
+hand but headings and connecting sentences.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+import cmdb.errors
+import cmdb_graphql.errors
+import cmdb_graphql.limits
+import cmdb_graphql.transport_settings
+from cmdb.cli import app
+from cmdb.cli.exit_status import ExitStatus
+from cmdb.errors import CmdbError
+from cmdb.model.catalogue import Attribute, Catalogue, ItemClass, RelationshipType, builtin_catalogue
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+_MADE = "<!-- Made by docs/reference.py; do not edit. -->"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check the pages; returns the exit status."""
+    pages = {name: f"{_MADE}\n{text.rstrip()}\n" for name, text in make_pages().items()}
+    if "--check" not in arguments:
+        FOLDER.mkdir(exist_ok=True)
+        for name, text in pages.items():
+            (FOLDER / name).write_text(text, encoding="utf-8")
+        return 0
+    stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]
+    stale += [file.name for file in FOLDER.glob("*.md") if file.name not in pages]
+    for name in stale:
+        sys.stderr.write(f"docs/reference/{name} is not in step with the code; run `python docs/reference.py`\n")
+    return 1 if stale else 0
+
+
+def make_pages() -> dict[str, str]:
+    """All pages by file name."""
+    catalogue = builtin_catalogue()
+    return {
+        "README.md": _index(),
+        "classes.md": _classes(catalogue),
+        "relationships.md": _relationships(catalogue),
+        "lifecycles.md": _lifecycles(catalogue),
+        "graphql.md": _graphql(),
+        "command-line.md": _command_line(),
+        "settings.md": _settings(),
+    }
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _index() -> str:
+    return """# Reference
+
+Made from the code by `python docs/reference.py`; `make check` fails where a page is not in step.
+
+* [Classes](classes.md): what the CMDB can keep, with attributes and identity rules
+* [Relationship types](relationships.md): how things hang together, and which of it carries failure
+* [Lifecycles](lifecycles.md): the states of things and records
+* [GraphQL](graphql.md): error codes and limits (the schema itself is `graphql/schema.graphql`)
+* [Command line](command-line.md): commands, options, exit statuses
+* [Settings](settings.md): the environment variables
+"""
+
+
+def _classes(catalogue: Catalogue) -> str:
+    by_layer: dict[str, list[ItemClass]] = defaultdict(list)
+    for item_class in catalogue.classes.values():
+        by_layer[item_class.layer].append(item_class)
+    parts = [
+        f"# Classes\n\n{len(catalogue.classes)} built-in classes, by layer. Every item has `id`, `name`, `class`, "
+        "`lifecycle`, `version`, `created_at` and `updated_at` besides its attributes. A class has what its parent has; "
+        "the tables show what it adds. How to add a class of your own: [the catalogue guide](../guides/catalogue.md)."
+    ]
+    for layer, classes in sorted(by_layer.items()):
+        parts.append(f"## {layer}")
+        parts.extend(_class_section(item_class) for item_class in sorted(classes, key=lambda c: c.name))
+    return "\n\n".join(parts)
+
+
+def _class_section(item_class: ItemClass) -> str:
+    kind = "abstract, " if item_class.abstract else ""
+    chain = " < ".join(f"[{name}](#{name.lower()})" for name in item_class.chain[1:]) or "the root"
+    lines = [
+        f"### {item_class.name}\n",
+        item_class.description,
+        f"\n{kind}extends {chain}; lifecycle [{item_class.lifecycle.name}]"
+        f"(lifecycles.md#{item_class.lifecycle.name.replace('_', '_')}); in GraphQL lists `{_camel(item_class.plural)}`.",
+    ]
+    own = [a for a in item_class.attributes.values() if a.declared_by == item_class.name]
+    if own:
+        lines.append("\n" + _table(("attribute", "type", "facts", "meaning"), map(_attribute_row, own)))
+    if item_class.identity_rules:
+        rules = [
+            ", ".join(f"`{a}`" for a in rule.attributes) + (f" inside one target of `{rule.within}`" if rule.within else "")
+            for rule in item_class.identity_rules
+        ]
+        lines.append("\nRecognised by, strongest first: " + "; ".join(rules) + ".")
+    return "\n".join(lines)
+
+
+def _attribute_row(attribute: Attribute) -> tuple[str, str, str, str]:
+    entry = attribute.entry
+    kind = f"list of {entry.type}" if entry.list else entry.type
+    if entry.values:
+        kind += ": " + ", ".join(entry.values)
+    words = ("required", "recommended", "unique", "indexed", "searched", "secret")
+    facts = [word for word in words if getattr(entry, word)]
+    if entry.default is not None:
+        facts.append(f"default `{entry.default}`")
+    if entry.computed:
+        facts.append(f"computed `{entry.computed}`")
+    meaning = entry.description + (f" In {entry.unit}." if entry.unit else "")
+    return f"`{attribute.name}`", kind, ", ".join(facts), meaning
+
+
+def _relationships(catalogue: Catalogue) -> str:
+    rows = (_relationship_row(relationship) for _, relationship in sorted(catalogue.relationships.items()))
+    return (
+        "# Relationship types\n\nAn edge runs from the dependent to what it depends on. *Failure* says how the failure of "
+        "the target reaches the source: **hard** takes it down, **soft** degrades it, – does not touch it. A class named "
+        "under *from* and *to* stands for its subclasses too.\n\n"
+        + _table(("type", "from", "to", "failure", "how many", "on the target", "meaning"), rows)
+    )
+
+
+def _relationship_row(relationship: RelationshipType) -> tuple[str, ...]:
+    failure = "–" if relationship.dependency == "none" else f"**{relationship.dependency}**"
+    return (
+        f"`{relationship.name}`",
+        ", ".join(relationship.source),
+        ", ".join(relationship.target),
+        failure,
+        relationship.cardinality,
+        f"`{relationship.inverse}`",
+        relationship.description,
+    )
+
+
+def _lifecycles(catalogue: Catalogue) -> str:
+    parts = [
+        "# Lifecycles\n\nThe states an item may be in and where each may lead. Any other transition is refused, with the "
+        "allowed ones in the answer. Where nothing is said an item starts in the first state named."
+    ]
+    for name, lifecycle in sorted(catalogue.lifecycles.items()):
+        users = sorted(c.name for c in catalogue.classes.values() if c.lifecycle.name == name and not c.abstract)
+        rows = (
+            (
+                f"`{state}`",
+                lifecycle.titles[state].get("en", state),
+                ", ".join(f"`{s}`" for s in targets),
+                _state_facts(state, lifecycle.starts, lifecycle.closed),
+            )
+            for state, targets in lifecycle.transitions.items()
+        )
+        parts.append(
+            f"## {name}\n\nStarts in `{lifecycle.initial}`. Used by {', '.join(users) or 'no built-in class'}.\n\n"
+            + _table(("state", "title", "leads to", ""), rows)
+        )
+    return "\n\n".join(parts)
+
+
+def _state_facts(state: str, starts: frozenset[str], closed: frozenset[str]) -> str:
+    words = (("may be the first", starts), ("closed", closed))
+    return ", ".join(word for word, states in words if state in states)
+
+
+def _graphql() -> str:
+    limits = cmdb_graphql.limits
+    transport = cmdb_graphql.transport_settings
+    table = next(p for p in inspect.cleandoc(str(cmdb_graphql.errors.__doc__)).split("\n\n") if p.startswith("| code"))
+    sections = (
+        ("Limits of a document", "Counted before validation, over the expanded operation.", limits, "Limits"),
+        ("Limits of HTTP", "Sizes in bytes, times in seconds.", transport, "TransportSettings"),
+        ("Limits of a WebSocket", "Sizes in bytes, times in seconds.", transport, "SocketLimits"),
+    )
+    return "\n\n".join(
+        [
+            "# GraphQL: error codes and limits\n\nThe schema of the built-in catalogue is `graphql/schema.graphql`. Every "
+            "answer carries the revision it is true of in `extensions.revision`, and what it cost in `extensions.cost`.",
+            "## Error codes\n\nEvery error has `message` and `extensions.code`. Codes are added to, never renamed. The "
+            "HTTP status holds for an operation that was refused as a whole.\n\n" + table,
+            "Codes that a field raises beside the rest of the data:\n\n"
+            + _table(("code", "when", "a repeat can help"), sorted(_error_rows(CmdbError))),
+            *(
+                f"## {title}\n\n{intro}\n\n" + _table(("limit", "default", "meaning"), _limit_rows(module, name))
+                for title, intro, module, name in sections
+            ),
+        ]
+    )
+
+
+def _error_rows(base: type[CmdbError]) -> Iterator[tuple[str, str, str]]:
+    for error in base.__subclasses__():
+        if error.__module__ == cmdb.errors.__name__:
+            first_sentence = inspect.cleandoc(str(error.__doc__)).replace("\n", " ")
+            yield f"`{error.code}`", first_sentence, "yes" if error.retryable else ""
+            yield from _error_rows(error)
+
+
+def _limit_rows(module: ModuleType, class_name: str) -> Iterator[tuple[str, str, str]]:
+    """Fields of a settings dataclass that are plain figures, with the docstring below each."""
+    owner: Any = getattr(module, class_name)
+    said = _field_docstrings(module, class_name)
+    for field in dataclass_fields(owner):
+        if isinstance(field.default, int | float):
+            yield f"`{field.name}`", f"{field.default:,}", said.get(field.name, "")
+
+
+def _field_docstrings(module: ModuleType, class_name: str) -> Mapping[str, str]:
+    tree = ast.parse(inspect.getsource(module))
+    (body,) = (n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
+    said: dict[str, str] = {}
+    for field, below in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            text = ast.literal_eval(below.value)
+            said[field.target.id] = inspect.cleandoc(text).replace("\n", " ")
+    return said
+
+
+def _command_line() -> str:
+    root = typer.main.get_command(app)
+    statuses = ((str(int(status)), status.explained) for status in ExitStatus)
+    return "\n\n".join(
+        [
+            "# Command line\n\n" + inspect.cleandoc(root.help or ""),
+            "## Exit status\n\n" + _table(("status", "meaning"), statuses),
+            "## Commands",
+            *_command_sections(root, "cmdb"),
+        ]
+    )
+
+
+def _command_sections(command: TyperCommand | TyperGroup, path: str) -> Iterator[str]:
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            assert isinstance(child, TyperCommand | TyperGroup)
+            yield from _command_sections(child, f"{path} {name}")
+        return
+    arguments = " ".join(_usage(p) for p in command.params if isinstance(p, TyperArgument))
+    section = f"### `{path}{' ' + arguments if arguments else ''}`\n\n{inspect.cleandoc(command.help or '')}"
+    options = [p for p in command.params if isinstance(p, TyperOption) and not p.hidden]
+    if options:
+        section += "\n\n" + _table(("option", "meaning"), map(_option_row, options))
+    yield section
+
+
+def _usage(argument: TyperArgument) -> str:
+    name = (argument.name or "").upper() + ("…" if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _option_row(option: TyperOption) -> tuple[str, str]:
+    flags = ", ".join((*option.opts, *option.secondary_opts))
+    value = "" if option.is_flag else f" {(option.metavar or option.type.name).upper()}"
+    default = f" Default: {option.default}." if isinstance(option.default, str | int) and not option.is_flag else ""
+    repeated = " May be repeated." if option.multiple else ""
+    return f"`{flags}{value}`", (option.help or "") + default + repeated
+
+
+def _settings() -> str:
+    from cmdb.settings import Settings
+
+    return "# Settings\n\n" + inspect.cleandoc(str(Settings.__doc__))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cell: Callable[[str], str] = lambda text: text.replace("|", "\\|").replace("\n", " ")  # noqa: E731
+    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
+    lines += [f"| {' | '.join(map(cell, row))} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
