@@ -11,7 +11,6 @@ field that a fragment brings in counts at each spread. What it costs to answer, 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -60,7 +59,7 @@ _WAY_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "directives": "use fewer directives",
         "depth": "ask for fewer levels at once",
         "root_fields": "split the operation",
-        "repeats": "name each field once per selection",
+        "repeats": "select each field once",
         "introspection_fields": "introspect in parts",
         "introspection_depth": "unwrap fewer levels of `ofType`",
         "introspection_lists": "introspect one type at a time",
@@ -81,7 +80,7 @@ class Limits:
     brackets: int = 50
     """Depth of `{`, `(` and `[` in the text. GraphiQL's introspection query needs 14."""
     fields: int = 2_000
-    """Fields of the expanded operation."""
+    """Fields of the expanded operation; those of all operations of the document together."""
     aliases: int = 15
     """Aliased fields of the expanded operation."""
     directives: int = 8
@@ -90,8 +89,8 @@ class Limits:
     """Levels of fields below the root."""
     root_fields: int = 20
     """Fields at the root."""
-    repeats: int = 50
-    """How often one selection set may hold the same response name: the validator compares such fields pair by pair."""
+    repeats: int = 30
+    """Fields that answer under one response path, merged: validation compares them pair by pair."""
     introspection_fields: int = 1_000
     """Fields below `__schema` and `__type`, expanded; they count here and not in `fields`."""
     introspection_depth: int = 20
@@ -123,7 +122,7 @@ class LimitExceeded(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a document holds, of its largest operation each, and what it took to find out."""
+    """What a document holds (fields: all operations; else: the largest one), and what it took to find out."""
 
     fields: int
     aliases: int
@@ -181,33 +180,24 @@ class _Walk:
     def tally(self, selections: SelectionSetNode, *, introspecting: bool) -> _Tally:
         """Counts of a selection set whose fragments are in the memo; recursion is bounded by the brackets."""
         tally = _Tally()
-        names: Counter[str] = Counter()
-        self._collect(selections, introspecting, tally, names)
-        if names:
-            name, times = names.most_common(1)[0]
-            if times > self.limits.repeats:
-                raise LimitExceeded("repeats", self.limits.repeats, times, where=f" of {name!r}")
+        self._collect(selections, introspecting, tally)
         return tally
 
-    def _collect(
-        self, selections: SelectionSetNode, introspecting: bool, tally: _Tally, names: Counter[str]
-    ) -> None:
+    def _collect(self, selections: SelectionSetNode, introspecting: bool, tally: _Tally) -> None:
         for node in selections.selections:
             self.visited += 1
             tally.directives += len(node.directives or ())
             if isinstance(node, FieldNode):
-                name = node.name.value
-                names[node.alias.value if node.alias else name] += 1
                 tally.root_fields += 1
                 if node.alias:
                     tally.aliases += 1
-                self._field(node, name, introspecting, tally)
+                self._field(node, node.name.value, introspecting, tally)
             elif isinstance(node, FragmentSpreadNode):
                 spread = self.memo.get((node.name.value, introspecting))
                 if spread is not None:
                     tally.add(spread, levels=0)
             elif isinstance(node, InlineFragmentNode):
-                self._collect(node.selection_set, introspecting, tally, names)
+                self._collect(node.selection_set, introspecting, tally)
 
     def _field(self, node: FieldNode, name: str, introspecting: bool, tally: _Tally) -> None:
         inside = introspecting or name in INTROSPECTION_ROOTS
@@ -273,7 +263,7 @@ def measure(document: DocumentNode, limits: Limits) -> Measure:
 
     Every operation of the document has to keep to the limits, also those that will not run. Raises `LimitExceeded`,
     or a `Refusal` with GRAPHQL_VALIDATION_FAILED for fragments that spread each other in a circle (nothing expanded
-    can be counted then). Spreads of unknown fragments count nothing: validation reports them.
+    can be counted then) and for unused ones. Spreads of unknown fragments count nothing: validation reports them.
     """
     operations: list[OperationDefinitionNode] = []
     fragments: dict[str, FragmentDefinitionNode] = {}
@@ -294,13 +284,19 @@ def measure(document: DocumentNode, limits: Limits) -> Measure:
             walk.memo[name, introspecting] = tally
 
     largest = _Tally()
+    fields = introspection_fields = 0
     for operation in operations:
         tally = walk.tally(operation.selection_set, introspecting=False)
         tally.directives += len(operation.directives or ())
         tally.directives += sum(len(v.directives or ()) for v in operation.variable_definitions or ())
+        fields = tally.fields = tally.fields + fields
+        introspection_fields = tally.introspection_fields = tally.introspection_fields + introspection_fields
         walk.check(tally)
         for name in _Tally.__slots__:
             setattr(largest, name, max(getattr(largest, name), getattr(tally, name)))
+    _check_all_used(operations, spreads, walk)
+    for operation in operations:
+        _check_repeats(operation, fragments, walk)
     return Measure(
         fields=largest.fields,
         aliases=largest.aliases,
@@ -311,6 +307,56 @@ def measure(document: DocumentNode, limits: Limits) -> Measure:
         fragment_order=tuple(order),
         visited=walk.visited,
     )
+
+
+def _check_all_used(
+    operations: list[OperationDefinitionNode], spreads: Mapping[str, list[str]], walk: _Walk
+) -> None:
+    """Refuse fragments that no operation uses: nothing above has counted what they hold, and validation compares it."""
+    unused = dict.fromkeys(spreads)
+    reached = [name for operation in operations for name in _spreads(operation.selection_set, walk)]
+    while reached:
+        name = reached.pop()
+        if name in unused:
+            del unused[name]
+            reached.extend(spreads[name])
+    if unused:
+        raise Refusal(
+            Code.GRAPHQL_VALIDATION_FAILED,
+            f"fragment {next(iter(unused))!r} is never used; remove it, or spread it",
+        )
+
+
+def _check_repeats(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], walk: _Walk
+) -> None:
+    """Count the fields that answer under one response path, as the executor will merge them.
+
+    Expands the operation, so it has to come after the check of its expanded fields.
+    """
+    allowed = walk.limits.repeats
+    stack = [[operation.selection_set]]
+    while stack:
+        pending = stack.pop()
+        merged: dict[str, list[FieldNode]] = {}
+        spread: set[str] = set()
+        while pending:
+            for node in pending.pop().selections:
+                walk.visited += 1
+                if isinstance(node, FieldNode):
+                    merged.setdefault((node.alias or node.name).value, []).append(node)
+                elif isinstance(node, InlineFragmentNode):
+                    pending.append(node.selection_set)
+                elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                    spread.add(node.name.value)
+                    if node.name.value in fragments:
+                        pending.append(fragments[node.name.value].selection_set)
+        for name, nodes in merged.items():
+            if len(nodes) > allowed:
+                raise LimitExceeded("repeats", allowed, len(nodes), where=f" of {name!r}")
+            below = [node.selection_set for node in nodes if node.selection_set]
+            if below:
+                stack.append(below)
 
 
 def _spreads(selections: SelectionSetNode, walk: _Walk) -> list[str]:

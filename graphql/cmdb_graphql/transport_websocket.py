@@ -349,7 +349,7 @@ class _Socket(Generic[ContextT]):
                 return
             try:
                 await self._send_raw({"type": "websocket.send", "text": text})
-            except OSError:  # gone; the reader will see it too
+            except (OSError, RuntimeError):  # gone, or closed by the server for a fault of the protocol below
                 if not self._ended.done():
                     self._ended.set_result(None)
 
@@ -359,7 +359,7 @@ class _Socket(Generic[ContextT]):
         async with self._sending:
             try:
                 await self._send_raw({"type": "websocket.close", "code": close.code, "reason": reason})
-            except OSError:  # gone already
+            except (OSError, RuntimeError):  # gone already
                 return
 
 

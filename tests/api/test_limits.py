@@ -21,6 +21,7 @@ WIDE = Limits(
     characters=10**7,
     tokens=10**6,
     fields=10**9,
+    repeats=10**9,
     aliases=10**9,
     directives=10**9,
     depth=10**9,
@@ -82,6 +83,10 @@ class TestCounting:
     def test_the_largest_operation_counts_even_if_another_one_would_run(self) -> None:
         assert refused("query small { a } query large { " + "x " * 21 + "}")["limit"] == "root_fields"
 
+    def test_fields_of_all_operations_count_together(self) -> None:
+        operations = " ".join(f"query q{i} {{ ...f }}" for i in range(3))
+        assert look(operations + " fragment f on Query { x { a b } }").fields == 9
+
     def test_fragment_order_puts_each_after_those_it_spreads(self) -> None:
         source = "{ ...a } fragment a on Q { ...b ...c } fragment b on Q { ...c } fragment c on Q { x }"
         assert look(source).fragment_order == ("c", "b", "a")
@@ -129,8 +134,19 @@ class TestCounting:
             + "}",
         ),
         ("root_fields", 20, 21, "{ " + "a " * 21 + "}"),
-        ("repeats", 50, 51, "{ x { " + "a " * 51 + "} }"),
-        ("repeats", 50, 60, "{ x { " + "... { a } " * 60 + "} }"),
+        ("repeats", 30, 31, "{ x { " + "a " * 31 + "} }"),
+        ("repeats", 30, 60, "{ x { " + "... { a } " * 60 + "} }"),
+        ("repeats", 30, 36, "{ " + ("x { " + "a " * 6 + "} ") * 6 + "}"),
+        (
+            "repeats",
+            30,
+            40,
+            "{ x { ...f ...g } } fragment f on X { y { "
+            + "a " * 20
+            + "} } fragment g on X { y { "
+            + "a " * 20
+            + "} }",
+        ),
         (
             "introspection_depth",
             20,
@@ -202,7 +218,10 @@ def test_what_is_not_graphql_is_a_syntax_error(source: str) -> None:
     [
         ("{ ...a } fragment a on Q { ...a }", "a -> a"),
         ("{ ...a } fragment a on Q { ...b } fragment b on Q { x { ...a } }", "a -> b -> a"),
-        ("{ x } fragment z on Q { ...y } fragment y on Q { ...w } fragment w on Q { ...y }", "y -> w -> y"),
+        (
+            "{ ...z } fragment z on Q { ...y } fragment y on Q { ...w } fragment w on Q { ...y }",
+            "y -> w -> y",
+        ),
         (tower(60).replace("{ tag }", "{ ...f1 }"), "f1 -> f2 -> f3"),
     ],
 )
@@ -211,6 +230,16 @@ def test_fragment_circles_are_named(source: str, named: str) -> None:
         look(source)
     assert caught.value.code == Code.GRAPHQL_VALIDATION_FAILED
     assert named in caught.value.message
+
+
+def test_an_unused_fragment_is_refused_before_it_is_looked_into() -> None:
+    with pytest.raises(Refusal, match="'f' is never used"):
+        look("{ ...g } fragment f on X { a ...g } fragment g on X { b }")
+
+
+def test_a_tower_of_fields_is_refused_before_it_is_expanded() -> None:
+    floors = " ".join(f"fragment f{i} on X {{ a {{ ...f{i + 1} }} b {{ ...f{i + 1} }} }}" for i in range(10))
+    assert refused(f"{{ ...f0 }} {floors} fragment f10 on X {{ c }}")["limit"] == "fields"
 
 
 class TestTowers:
@@ -278,7 +307,9 @@ def documents(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, dict[str, Any]
         ]
         return {"fields": children, "spreads": spreads}
 
-    return selection(0, 0), {f"f{i}": selection(1, i + 1) for i in range(count)}
+    operation = selection(0, 0)
+    operation["spreads"] = [*operation["spreads"], *(f"f{i}" for i in range(count))]  # none unused
+    return operation, {f"f{i}": selection(1, i + 1) for i in range(count)}
 
 
 @settings(max_examples=150, deadline=None)
