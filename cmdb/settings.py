@@ -1,69 +1,68 @@
-"""What can be set from outside, read once at start from the environment: `CMDB_` and the setting's name in capitals.
-
-Each setting has its default and its meaning here, and nowhere else; the reference page is generated from them. Lists are
-comma-separated. Secrets are `SecretStr`, which no log and no error message shows.
-"""
+"""Every setting of the service, typed, read from the environment once, at start. Each is `CMDB_` plus its name."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-DEFAULT_DATA_DIR = Path("data")
-"""Where a service keeps its files when nobody says otherwise, seen from the folder it is started in."""
+
+def default_data_directory() -> Path:
+    """Where data lies if nothing is said: the user's data folder of the platform."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "cmdb"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "cmdb"
 
 
 class Settings(BaseSettings):
-    """Typed settings of a service process. Raises pydantic's ValidationError, which names setting and fault."""
+    """The settings; `docs/reference/settings.md` is generated from here."""
 
-    model_config = SettingsConfigDict(env_prefix="CMDB_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CMDB_", frozen=True, extra="ignore")
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs TLS in front of it.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 lets the system choose.")
+    host: str = Field("127.0.0.1", description="Address the service listens at.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port the service listens at; 0 takes a free one.")
     data: Path = Field(
-        DEFAULT_DATA_DIR,
-        description="Folder for the private Neo4j and the first admin token. Its files hold secrets: mode 0600.",
+        default_factory=default_data_directory,
+        description="Directory of the private Neo4j and of the first admin token.",
     )
-    neo4j_uri: str | None = Field(
-        None,
-        description="Address of a Neo4j server (`neo4j://`, `bolt://`, `+s` for TLS). Without it a private one is started.",
+    neo4j_uri: str = Field(
+        "",
+        description="A Neo4j server to use (bolt, neo4j, bolt+s or neo4j+s). Empty: a private one is started.",
     )
     neo4j_user: str = Field("neo4j", description="User at that server.")
     neo4j_password: SecretStr = Field(SecretStr(""), description="Password at that server.")
+    neo4j_password_file: Path | None = Field(
+        None, description="File that holds the password instead, such as a secret mount."
+    )
     neo4j_database: str = Field("neo4j", description="Database at that server.")
-    neo4j_heap: str = Field("512m", pattern=r"^[1-9]\d*[mMgG]$", description="Java heap of the private Neo4j.")
-    store_deadline: float = Field(10.0, gt=0, le=300, description="Seconds that any call to Neo4j may take.")
-    deadline: float = Field(
-        30.0, gt=0, le=300, description="Seconds that a GraphQL operation may take before it is given up."
-    )
-    profile: Literal["production", "conformance"] = Field(
+    neo4j_heap: str = Field("512m", description="Heap of the private Neo4j.")
+    neo4j_deadline: float = Field(10.0, gt=0, description="Seconds any call to Neo4j may take.")
+    graphql_profile: Literal["production", "conformance"] = Field(
         "production",
-        description="`conformance` allows GET and introspection for everybody, as GraphQL over HTTP's audits ask for.",
+        description="conformance also answers GET and introspection to everybody, as the GraphQL over HTTP audits ask.",
     )
-    max_depth: int = Field(12, ge=1, le=50, description="Levels of fields a GraphQL operation may have.")
-    max_cost: int = Field(10_000, ge=1, description="Items a GraphQL operation may touch, by estimate.")
-    max_page: int = Field(100, ge=1, le=1_000, description="The largest `first` of a list.")
-    graphql_body_limit: int = Field(262_144, ge=1_024, description="Bytes of a GraphQL request.")
-    ingest_body_limit: int = Field(128 * 2**20, ge=1_024, description="Bytes of a report posted to /ingest, decompressed.")
-    ingest_body_seconds: float = Field(300.0, gt=0, description="Seconds within which such a report must have arrived.")
-    allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(), description="Origins, beside the service's own, whose pages may open a WebSocket."
+    allowed_origins: tuple[str, ...] = Field(
+        (),
+        description='Origins, beside our own, whose pages may open a WebSocket, as JSON: ["https://portal.example"].',
     )
-    metrics_public: bool = Field(
-        False, description="Whether /metrics answers without a token; else it needs one with the role viewer."
+    request_deadline: float = Field(10.0, gt=0, description="Seconds a GraphQL operation may take.")
+    ingest_bytes: int = Field(268_435_456, gt=0, description="Largest body that /ingest takes, in bytes.")
+    ingest_at_once: int = Field(
+        2, gt=0, description="Reports taken in at the same time; more get 429 with Retry-After."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least weight of a log line.")
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`json`: one object a line; `console`: for people; `auto`: by whether stderr is a terminal."
+    metrics_public: bool = Field(False, description="Whether /metrics answers without a token.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
     )
-    shutdown_seconds: float = Field(
-        20.0, gt=0, le=300, description="Seconds that running requests get to end when the service is stopped."
-    )
+    log_format: Literal["json", "text"] = Field("json", description="json for machines, text for a terminal.")
+    shutdown_seconds: float = Field(25.0, gt=0, description="How long a stop waits for running requests.")
 
-    @field_validator("allowed_origins", mode="before")
-    @classmethod
-    def _comma_separated(cls, value: object) -> object:
-        return frozenset(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    def password(self) -> str:
+        """The password of the given Neo4j server, from its file or its setting."""
+        if self.neo4j_password_file is not None:
+            return self.neo4j_password_file.read_text(encoding="utf-8").strip()
+        return self.neo4j_password.get_secret_value()
