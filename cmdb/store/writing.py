@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+import structlog
 from neo4j import AsyncManagedTransaction
 
 from cmdb.errors import CmdbError, IdempotencyMismatch, Problem, StoreUnavailable, ValidationFailed
@@ -126,6 +127,9 @@ MOVE_LEDGER = """
 MATCH (l:Ledger {name: 'ledger'})
 SET l.last = $last, l.hash = $hash, l.catalogue = $catalogue, l.recorded_at = $recorded_at
 """
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
 
 BATCH_REQUESTS = 100
 """Most ChangeSets in one transaction (measured: beyond 100 nothing is gained)."""
@@ -241,13 +245,11 @@ class Writer:
                 self._adopt(done.state.catalogue, done.catalogue_revision)
             self._settle(batch, done.outcomes)
             if done.revisions:
-                for callback in self.on_commit:
-                    callback(done.last)
+                _call_all(self.on_commit, done.last)
 
     def _adopt(self, catalogue: Catalogue, revision: int) -> None:
         self.catalogue, self.catalogue_revision = catalogue, revision
-        for callback in self.on_catalogue:
-            callback(catalogue)
+        _call_all(self.on_catalogue, catalogue)
 
     async def reload_catalogue(self) -> None:
         """Take up entries that another process committed."""
@@ -325,6 +327,7 @@ class Writer:
         needs = _needs(state.catalogue, requests)
         if needs.classes:
             _take_items(state, await run(tx, LOAD_CLASSES, {"classes": sorted(needs.classes)}))
+            needs.endpoints.update(key.target for edges in state.edges.values() for key in edges)
         if needs.whole:
             _take_items(state, await run(tx, LOAD_ITEMS, {"ids": sorted(needs.whole)}))
         endpoints = needs.endpoints - state.items.keys() - needs.whole
@@ -394,6 +397,15 @@ class Writer:
                 await self._connection.in_transaction(tx, statement, {parameter: values})
         ledger = {"last": batch.last, "hash": batch.hash, "catalogue": batch.catalogue_revision}
         await self._connection.in_transaction(tx, MOVE_LEDGER, {**ledger, "recorded_at": batch.recorded_at})
+
+
+def _call_all(callbacks: Iterable[Callable[[T], None]], argument: T) -> None:
+    """Tell everybody; a listener that fails is its own misfortune, and no reason to stop writing."""
+    for callback in callbacks:
+        try:
+            callback(argument)
+        except Exception:
+            _log.exception("a listener failed", listener=repr(callback))
 
 
 def item_of(properties: Mapping[str, Any]) -> Item:

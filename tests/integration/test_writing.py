@@ -142,6 +142,14 @@ async def test_the_catalogue_grows_at_run_time_as_a_revision(store: Store) -> No
         await store.apply(ChangeSet((PutEntries({"Robot": narrower}),)), ALICE)
 
 
+async def test_a_relationship_type_cannot_be_narrowed_below_the_edges_there_are(store: Store) -> None:
+    server, app = put("Server", "web-1"), put("Application", "shop")
+    await store.apply(ChangeSet((server, app, PutEdge(EdgeKey("RUNS_ON", app.id, server.id)))), ALICE)
+    narrower = {"from": ["Pod"], "to": ["Host"], "inverse": "runs", "dependency": "hard"}
+    with pytest.raises(ValidationFailed, match="'shop' -RUNS_ON-> 'web-1'"):
+        await store.apply(ChangeSet((PutEntries({"RUNS_ON": narrower}),)), ALICE)
+
+
 async def test_a_forbidden_transition_lists_the_allowed_ones(store: Store) -> None:
     server = put("Server", "web-1", lifecycle="live")
     await store.apply(ChangeSet((server,)), ALICE)
