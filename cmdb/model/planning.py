@@ -198,6 +198,20 @@ class _Planner:
                 self._problem(
                     f"{place}.lifecycle", "STORED_ITEM_INVALID", f"state {item.lifecycle} would be unknown"
                 )
+        self._revalidate_edges(where)
+
+    def _revalidate_edges(self, where: str) -> None:
+        for key in (key for edges in self.state.edges.values() for key in edges):
+            source, target = self.state.items.get(key.source), self.state.items.get(key.target)
+            relationship = self.catalogue.relationships[key.type]
+            if (
+                source
+                and target
+                and not self.catalogue.allows(relationship, source.class_name, target.class_name)
+            ):
+                place = f"{where}: {source.name!r} -{key.type}-> {target.name!r} ({source.id} -> {target.id})"
+                fault = f"the edge would not be allowed between {source.class_name} and {target.class_name}"
+                self._problem(place, "STORED_EDGE_INVALID", fault)
 
     def _check_stored(self, place: str, item_class: ItemClass, name: str, value: Stored) -> None:
         attribute = item_class.attributes.get(name)
@@ -539,12 +553,12 @@ class _Planner:
                 state.add_edge(edge)
             elif state.edges.get(key.source, {}).pop(key, None) is not None:
                 state.incoming.get(key.target, set()).discard(key)
-        for key, item_id in releases.items():
-            state.holders[key] = None
-            state.held.get(item_id, set()).discard(key)
-        for key, item_id in claims.items():
-            state.holders[key] = item_id
-            state.held.setdefault(item_id, set()).add(key)
+        for identity, holder in releases.items():
+            state.holders[identity] = None
+            state.held.get(holder, set()).discard(identity)
+        for identity, holder in claims.items():
+            state.holders[identity] = holder
+            state.held.setdefault(holder, set()).add(identity)
 
 
 def _item_change(

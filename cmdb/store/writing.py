@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -230,11 +231,9 @@ class Writer:
                 await self._wake.wait()
                 continue
             batch = self._take()
-            now = format_instant(datetime.now(UTC))
+            work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))
             try:
-                done = await self._connection.write(
-                    lambda tx, b=batch, n=now: self._commit(tx, b, n), deadline=self._deadline
-                )  # type: ignore[misc]
+                done = await self._connection.write(work, deadline=self._deadline)
             except CmdbError as error:
                 self._settle(batch, [error] * len(batch))
                 continue
@@ -446,9 +445,9 @@ def _plan_batch(batch: _Batch, requests: Sequence[_Request], answered: Mapping[s
 def _plan_request(
     batch: _Batch, request: _Request, answered: Mapping[str, Any], fresh: dict[str, tuple[str, Applied]]
 ) -> Applied:
-    if request.key in answered:
+    if request.key is not None and request.key in answered:
         return _repeated(answered[request.key], request, batch.last)
-    if request.key in fresh:
+    if request.key is not None and request.key in fresh:
         digest, applied = fresh[request.key]
         if digest != request.digest:
             raise IdempotencyMismatch(request.key.partition("/")[2])
