@@ -1,0 +1,1 @@
+"""What is known: the catalogue of classes, items, edges, and every change ever made."""

@@ -63,6 +63,7 @@ class CatalogueError(CmdbError):
         self.way_out = way_out
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"entry": self.entry, "fault": self.fault, "wayOut": self.way_out}
 
 
@@ -84,6 +85,7 @@ class ValidationFailed(CmdbError):
         self.problems = tuple(problems)
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"problems": [p.to_record() for p in self.problems]}
 
 
@@ -98,6 +100,7 @@ class NotFound(CmdbError):
         self.key = key
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"kind": self.kind, "key": self.key}
 
 
@@ -107,11 +110,14 @@ class Ambiguous(CmdbError):
     code = "AMBIGUOUS"
 
     def __init__(self, name: str, candidates: Sequence[tuple[str, str, str]]) -> None:
-        listed = ", ".join(f"{class_name}/{item_name} ({item_id})" for item_id, class_name, item_name in candidates)
+        listed = ", ".join(
+            f"{class_name}/{item_name} ({item_id})" for item_id, class_name, item_name in candidates
+        )
         super().__init__(f"{name!r} names {len(candidates)} items: {listed}; give the id or Class/name")
         self.candidates = tuple(candidates)
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"candidates": [{"id": i, "class": c, "name": n} for i, c, n in self.candidates]}
 
 
@@ -126,16 +132,28 @@ class StaleVersion(Conflict):
 
     code = "STALE_VERSION"
 
-    def __init__(self, item: str, expected: int, found: int, changes: Sequence[Mapping[str, Any]] = ()) -> None:
-        since = "".join(f"; revision {c['revision']} by {c['actor']} changed {', '.join(c['changed'])}" for c in changes)
-        super().__init__(f"item {item} is at version {found}, not {expected}{since}; read it again and decide anew")
+    def __init__(
+        self, item: str, expected: int, found: int, changes: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        since = "".join(
+            f"; revision {c['revision']} by {c['actor']} changed {', '.join(c['changed'])}" for c in changes
+        )
+        super().__init__(
+            f"item {item} is at version {found}, not {expected}{since}; read it again and decide anew"
+        )
         self.item = item
         self.expected = expected
         self.found = found
         self.changes = tuple(changes)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"item": self.item, "expected": self.expected, "found": self.found, "changes": list(self.changes)}
+        """See `CmdbError.facts`."""
+        return {
+            "item": self.item,
+            "expected": self.expected,
+            "found": self.found,
+            "changes": list(self.changes),
+        }
 
 
 class IdentityTaken(Conflict):
@@ -153,6 +171,7 @@ class IdentityTaken(Conflict):
         self.claimant = claimant
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"key": self.key, "holder": self.holder, "claimant": self.claimant}
 
 
@@ -162,10 +181,13 @@ class IdempotencyMismatch(Conflict):
     code = "IDEMPOTENCY_MISMATCH"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"idempotency key {key!r} was used for a different request; use a new key for a new request")
+        super().__init__(
+            f"idempotency key {key!r} was used for a different request; use a new key for a new request"
+        )
         self.key = key
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"key": self.key}
 
 
@@ -198,6 +220,7 @@ class StoreUnavailable(CmdbError):
         self.retry_after = retry_after
 
     def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
         return {"retryAfter": self.retry_after}
 
 

@@ -72,7 +72,7 @@ class Attribute:
             raise InvalidValue(f"the list has {len(raw)} members; at most {LIST_LIMIT} are allowed")
         return [self._one(value) for value in raw]  # type: ignore[return-value]  # one type throughout, by _one
 
-    def present(self, value: Stored) -> Any:
+    def present(self, value: Stored) -> Any:  # noqa: ANN401 - JSON of any shape
         """A value in normal form as people and clients read it; `normalise` takes it back."""
         return (
             [self.value_type.present(one) for one in value]
@@ -468,7 +468,7 @@ class _EntryLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not allowed (line {self.peek_event().start_mark.line + 1})")
+            raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

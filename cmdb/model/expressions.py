@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simpleeval import InvalidExpression, SimpleEval
+from simpleeval import InvalidExpression, SimpleEval  # type: ignore[import-untyped]  # ships no types
 
 from cmdb.errors import CatalogueError
 
@@ -29,7 +29,7 @@ class Expression:
     text: str
     names: frozenset[str]
 
-    def value(self, attributes: Mapping[str, Any]) -> Any:
+    def value(self, attributes: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
         """Its value, or None where an attribute it reads is absent or the calculation has no result."""
         if any(attributes.get(name) is None for name in self.names):
             return None

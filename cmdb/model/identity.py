@@ -1,9 +1,10 @@
 """Identity keys: the strings by which two reports of one thing are known to be one, and racing duplicates refused.
 
-A key is written `Host(serial_number,manufacturer)=abc123|dell`: the rule that made it, then the canonical values. A rule
-belongs to the class that declares it, so a Server and a VirtualMachine compete for one Host key, and reclassification
-keeps it. A scoped rule names its target: `SoftwareInstance(name)@RUNS_ON=<id>|nginx`. A source's own key for an item is
-`@source/native key`. Each key identifies one item in the whole CMDB (a unique constraint in Neo4j says so).
+A key is written `Host(serial_number,manufacturer)=abc123|dell`: the rule that made it, then the canonical values.
+A rule belongs to the class that declares it, so a Server and a VirtualMachine compete for one Host key, and
+reclassification keeps it. A scoped rule names its target: `SoftwareInstance(name)@RUNS_ON=<id>|nginx`. A source's own
+key for an item is `@source/native key`. Each key identifies one item in the whole CMDB (a unique constraint in Neo4j
+says so).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Neo4j: the only room that speaks Cypher."""

@@ -15,13 +15,19 @@ ON CREATE SET b.revision = $revision, b.recorded_at = $recorded_at, b.actor = $a
               b.scope = $scope, b.root = $root, b.token = $token
 RETURN b.token = $token AS created
 """
-LIST = "MATCH (b:Baseline) WHERE $name IS NULL OR b.name = $name RETURN properties(b) AS baseline ORDER BY b.revision, b.name"
+LIST = """
+MATCH (b:Baseline) WHERE $name IS NULL OR b.name = $name
+RETURN properties(b) AS baseline ORDER BY b.revision, b.name
+"""
 DELETE = "MATCH (b:Baseline {name: $name}) DELETE b RETURN count(*) AS deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """`scope`: the ids of the items in it, None for everything. `root`: the item whose closure the scope is, or empty."""
+    """A named point in history.
+
+    `scope`: the ids of the items in it, None for everything. `root`: the item whose closure the scope is, or empty.
+    """
 
     name: str
     revision: int

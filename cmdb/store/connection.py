@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, LiteralString, Self, TypeVar, cast
+from typing import Any, LiteralString, Self, TypeVar
 
 from neo4j import (
     AsyncDriver,
@@ -82,7 +82,7 @@ class Connection:
         await self._driver.close()
 
     async def read(
-        self, statement: str, parameters: Mapping[str, Any], *, deadline: float | None = None
+        self, statement: LiteralString, parameters: Mapping[str, Any], *, deadline: float | None = None
     ) -> list[Record]:
         """Run one reading statement and bring all its rows.
 
@@ -93,7 +93,7 @@ class Connection:
         async def call() -> list[Record]:
             self._tell(statement)
             async with self._driver.session(database=self._database, default_access_mode="READ") as session:
-                result = await session.run(cast(LiteralString, statement), dict(parameters))
+                result = await session.run(statement, dict(parameters))
                 return [record async for record in result]
 
         return await self._guarded(call, deadline or self.deadline)
@@ -113,26 +113,28 @@ class Connection:
 
         return await self._guarded(call, deadline or self.deadline)
 
-    async def run(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Record]:
+    async def run(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> list[Record]:
         """Run one statement outside a managed transaction: schema commands, and writes that may be repeated."""
 
         async def call() -> list[Record]:
             self._tell(statement)
             async with self._driver.session(database=self._database) as session:
-                result = await session.run(cast(LiteralString, statement), dict(parameters or {}))
+                result = await session.run(statement, dict(parameters or {}))
                 return [record async for record in result]
 
         return await self._guarded(call, max(self.deadline, 60.0))
 
     async def in_transaction(
-        self, transaction: AsyncManagedTransaction, statement: str, parameters: Mapping[str, Any]
+        self, transaction: AsyncManagedTransaction, statement: LiteralString, parameters: Mapping[str, Any]
     ) -> list[Record]:
         """Run one statement inside `work`, heard by the callbacks like any other."""
         self._tell(statement)
-        result = await transaction.run(cast(LiteralString, statement), dict(parameters))
+        result = await transaction.run(statement, dict(parameters))
         return [record async for record in result]
 
-    def _tell(self, statement: str) -> None:
+    def _tell(self, statement: LiteralString) -> None:
         for callback in self.on_statement:
             callback(statement)
 

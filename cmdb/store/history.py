@@ -289,6 +289,5 @@ def _opposite(change: ItemChange, catalogue: Catalogue) -> list[Operation]:
     fields.pop("class", None)
     intent: Literal["create", "update"] = "create" if change.kind == "deleted" else "update"
     operations.append(PutItem(change.item_id, fields, class_name, intent=intent))
-    for edge in change.edges:
-        operations.append(PutEdge(edge.key, edge.before) if edge.before else DeleteEdge(edge.key))
+    operations.extend(PutEdge(e.key, e.before) if e.before else DeleteEdge(e.key) for e in change.edges)
     return operations

@@ -234,10 +234,9 @@ class Writer:
             work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))
             try:
                 done = await self._connection.write(work, deadline=self._deadline)
-            except CmdbError as error:
-                self._settle(batch, [error] * len(batch))
-                continue
-            except Exception as error:  # noqa: BLE001 - a defect in one batch must not end the write path
+            except (
+                Exception
+            ) as error:  # a defect met by one batch is told to its callers and does not end the writer
                 self._settle(batch, [error] * len(batch))
                 continue
             if done.catalogue_revision != self.catalogue_revision:
