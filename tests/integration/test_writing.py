@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from cmdb.errors import IdempotencyMismatch, IdentityTaken, StaleVersion, ValidationFailed
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, DeleteItem, PutEdge, PutEntries, PutItem
-from cmdb.model.items import EdgeFacts, EdgeKey, new_id
+from cmdb.model.items import EdgeFacts, EdgeKey, Item, new_id
 from cmdb.store.history import AsOf
 from cmdb.store.store import Store
 from cmdb.store.writing import LOAD_ITEMS, item_of
@@ -21,7 +22,7 @@ def put(class_name: str, name: str, **fields: object) -> PutItem:
     return PutItem(new_id(), {"name": name, **fields}, class_name, intent="create")
 
 
-async def read_item(store: Store, item_id: str):  # noqa: ANN201
+async def read_item(store: Store, item_id: str) -> tuple[Item, list[Any]]:
     [row] = await store.connection.read(LOAD_ITEMS, {"ids": [item_id]})
     return item_of(row["item"]), row["edges"]
 
@@ -166,6 +167,7 @@ async def test_many_writers_lose_no_update_and_leave_a_whole_chain(store: Store)
         while True:
             item, _ = await read_item(store, server.id)
             value = item.attributes["memory"]
+            assert isinstance(value, int)
             change = ChangeSet(
                 (PutItem(server.id, {"memory": value + 1}),), expected={server.id: item.version}
             )
