@@ -107,6 +107,8 @@ class _Planner:
         self.problems: list[Problem] = []
         self.items: dict[str, Item | None] = {}
         self.edges: dict[EdgeKey, Edge | None] = {}
+        self.edges_from: dict[str, dict[EdgeKey, Edge | None]] = {}
+        self.edges_to: dict[str, set[EdgeKey]] = {}
         self.entry_changes: list[ItemChange] = []
 
     def run(self) -> Plan:
@@ -149,13 +151,17 @@ class _Planner:
 
     def _outgoing(self, item_id: str) -> dict[EdgeKey, Edge]:
         edges = dict(self.state.edges.get(item_id, {}))
-        for key, edge in self.edges.items():
-            if key.source == item_id:
-                if edge is None:
-                    edges.pop(key, None)
-                else:
-                    edges[key] = edge
+        for key, edge in self.edges_from.get(item_id, {}).items():
+            if edge is None:
+                edges.pop(key, None)
+            else:
+                edges[key] = edge
         return edges
+
+    def _draft_edge(self, key: EdgeKey, edge: Edge | None) -> None:
+        self.edges[key] = edge
+        self.edges_from.setdefault(key.source, {})[key] = edge
+        self.edges_to.setdefault(key.target, set()).add(key)
 
     # --- operations -------------------------------------------------------------------------------------------------
 
@@ -388,9 +394,9 @@ class _Planner:
         normal = self._facts(where, key, facts)
         old = self._outgoing_edge(key)
         if old is None or old.facts != normal:
-            self.edges[key] = Edge(key, normal, self.revision)
+            self._draft_edge(key, Edge(key, normal, self.revision))
         elif key in self.edges:
-            self.edges[key] = old
+            self._draft_edge(key, old)
 
     def _outgoing_edge(self, key: EdgeKey) -> Edge | None:
         return self.edges[key] if key in self.edges else self.state.edges.get(key.source, {}).get(key)
@@ -430,18 +436,15 @@ class _Planner:
             group = f" in group {key.group!r}" if key.group else ""
             self._problem(where, "NOT_FOUND", f"no edge {key.source} -{key.type}-> {key.target}{group}")
             return
-        self.edges[operation.key] = None
+        self._draft_edge(operation.key, None)
 
     def _delete_item(self, where: str, operation: DeleteItem) -> None:
         if self._item(operation.id) is None:
             self._problem(f"{where}.id", "NOT_FOUND", f"no item {operation.id!r}")
             return
-        for key in self._outgoing(operation.id):
-            self.edges[key] = None
-        for key in self.state.incoming.get(operation.id, ()):
-            self.edges[key] = None
-        for key in [key for key in self.edges if key.target == operation.id]:
-            self.edges[key] = None
+        incoming = {*self.state.incoming.get(operation.id, ()), *self.edges_to.get(operation.id, ())}
+        for key in {*self._outgoing(operation.id), *incoming}:
+            self._draft_edge(key, None)
         self.items[operation.id] = None
 
     # --- the whole --------------------------------------------------------------------------------------------------
@@ -462,7 +465,7 @@ class _Planner:
         for target, kind in sorted({(key.target, key.type) for key in put}):
             relationship = self.catalogue.relationships[kind]
             if relationship.one_source:
-                keys = self.state.incoming.get(target, set()) | {key for key in put if key.target == target}
+                keys = self.state.incoming.get(target, set()) | self.edges_to[target]
                 sources = {k.source for k in keys if k.type == kind and self._outgoing_edge(k) is not None}
                 if len(sources) > 1:
                     fault = f"item {target} would have {len(sources)} sources; {kind} is {relationship.cardinality}"
@@ -508,13 +511,15 @@ class _Planner:
                 (key, item_id) for key in given_up if self.state.holders.get(key, item_id) == item_id
             )
         claims: dict[str, str] = {}
+        claimed: dict[str, set[str]] = {}
         for item_id in sorted(fresh):
             for key in fresh[item_id]:
                 holder = claims.get(key) or (None if key in releases else self.state.holders.get(key))
                 if holder is None:
                     claims[key] = item_id
+                    claimed.setdefault(item_id, set()).add(key)
                 elif holder != item_id:
-                    held = self.state.held.get(holder, set()) | {k for k, h in claims.items() if h == holder}
+                    held = self.state.held.get(holder, set()) | claimed.get(holder, set())
                     if key.startswith("@") or not contradicts((key,), wanted[item_id], held):
                         raise IdentityTaken(key, holder, item_id)
         return claims, {key: item for key, item in releases.items() if key not in claims}
