@@ -161,7 +161,8 @@ class LocalServer:
         except TimeoutError:
             return Health.SILENT
         except (DriverError, Neo4jError, OSError):
-            return Health.BROKEN if process.exit_status() is None else Health.GONE
+            # A moment for the watchdog to notice that Neo4j died just now.
+            return Health.BROKEN if process.exit_status(0.5) is None else Health.GONE
         return Health.WELL
 
     def ensure_running(self) -> bool:
@@ -177,8 +178,10 @@ class LocalServer:
             return True
 
     def restart(self) -> None:
-        """Stop Neo4j, by force if it does not follow, and start it again on the same port."""
+        """Stop Neo4j, at once by force if it is silent, and start it again on the same port."""
         with self._changing:
+            if self._process is not None and self.health() is Health.SILENT:
+                self._process.kill()
             self._end()
             self._launch()
 

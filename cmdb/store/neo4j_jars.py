@@ -87,9 +87,9 @@ def provide_jars(
     wanted = read_lock() if jars is None else jars
     digest = hashlib.sha256("".join(jar.sha256 for jar in wanted).encode()).hexdigest()
     directory = (cache or default_cache()) / f"neo4j-{NEO4J_VERSION}-{digest[:8]}"
-    if not _missing(directory, wanted):
-        return directory
     try:
+        if not _missing(directory, wanted):
+            return directory
         directory.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(directory / ".lock"):
             missing = _missing(

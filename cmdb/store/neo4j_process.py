@@ -6,8 +6,10 @@ when it does not, is `local_server`'s business.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -109,14 +111,22 @@ class Neo4jProcess:
         pid = watchdog.stdout.readline() if watchdog.stdout else b""
         return cls(watchdog, int(pid or 0), log)
 
-    def exit_status(self) -> int | None:
-        """The status it ended with (128 + n for signal n); None while it runs."""
-        return self._watchdog.poll()
+    def exit_status(self, seconds: float = 0.0) -> int | None:
+        """The status it ended with (128 + n for signal n), waiting `seconds` for it; None while it runs."""
+        try:
+            return self._watchdog.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     @property
     def output(self) -> str:
         """What it has printed so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Stop it, cleanly if it lets itself be: the watchdog does when its pipe closes. Harmless when repeated."""

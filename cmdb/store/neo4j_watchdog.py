@@ -11,6 +11,7 @@ no package, so that it starts in some 15 ms and stays small (11 MB).
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def run(log_path: str, command: list[str]) -> int:
     print(child.pid, flush=True)
 
     def stop_when_owner_is_gone() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # unbuffered: a thread inside sys.stdin would make the interpreter's end fail
         child.terminate()
         try:
             child.wait(STOP_SECONDS)
