@@ -46,7 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     stale = [name for name, text in pages.items() if _read(FOLDER / name) != text]
     stale += [file.name for file in FOLDER.glob("*.md") if file.name not in pages]
     for name in stale:
-        sys.stderr.write(f"docs/reference/{name} is not in step with the code; run `python docs/reference.py`\n")
+        sys.stderr.write(
+            f"docs/reference/{name} is not in step with the code; run `python docs/reference.py`\n"
+        )
     return 1 if stale else 0
 
 
@@ -111,7 +113,8 @@ def _class_section(item_class: ItemClass) -> str:
         lines.append("\n" + _table(("attribute", "type", "facts", "meaning"), map(_attribute_row, own)))
     if item_class.identity_rules:
         rules = [
-            ", ".join(f"`{a}`" for a in rule.attributes) + (f" inside one target of `{rule.within}`" if rule.within else "")
+            ", ".join(f"`{a}`" for a in rule.attributes)
+            + (f" inside one target of `{rule.within}`" if rule.within else "")
             for rule in item_class.identity_rules
         ]
         lines.append("\nRecognised by, strongest first: " + "; ".join(rules) + ".")
@@ -162,7 +165,9 @@ def _lifecycles(catalogue: Catalogue) -> str:
         "allowed ones in the answer. Where nothing is said an item starts in the first state named."
     ]
     for name, lifecycle in sorted(catalogue.lifecycles.items()):
-        users = sorted(c.name for c in catalogue.classes.values() if c.lifecycle.name == name and not c.abstract)
+        users = sorted(
+            c.name for c in catalogue.classes.values() if c.lifecycle.name == name and not c.abstract
+        )
         rows = (
             (
                 f"`{state}`",
@@ -187,7 +192,9 @@ def _state_facts(state: str, starts: frozenset[str], closed: frozenset[str]) -> 
 def _graphql() -> str:
     limits = cmdb_graphql.limits
     transport = cmdb_graphql.transport_settings
-    table = next(p for p in inspect.cleandoc(str(cmdb_graphql.errors.__doc__)).split("\n\n") if p.startswith("| code"))
+    table = next(
+        p for p in inspect.cleandoc(str(cmdb_graphql.errors.__doc__)).split("\n\n") if p.startswith("| code")
+    )
     sections = (
         ("Limits of a document", "Counted before validation, over the expanded operation.", limits, "Limits"),
         ("Limits of HTTP", "Sizes in bytes, times in seconds.", transport, "TransportSettings"),
@@ -202,7 +209,8 @@ def _graphql() -> str:
             "Codes that a field raises beside the rest of the data:\n\n"
             + _table(("code", "when", "a repeat can help"), sorted(_error_rows(CmdbError))),
             *(
-                f"## {title}\n\n{intro}\n\n" + _table(("limit", "default", "meaning"), _limit_rows(module, name))
+                f"## {title}\n\n{intro}\n\n"
+                + _table(("limit", "default", "meaning"), _limit_rows(module, name))
                 for title, intro, module, name in sections
             ),
         ]
@@ -231,7 +239,11 @@ def _field_docstrings(module: ModuleType, class_name: str) -> Mapping[str, str]:
     (body,) = (n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
     said: dict[str, str] = {}
     for field, below in zip(body, body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+        ):
             text = ast.literal_eval(below.value)
             said[field.target.id] = inspect.cleandoc(text).replace("\n", " ")
     return said
@@ -272,7 +284,9 @@ def _usage(argument: TyperArgument) -> str:
 def _option_row(option: TyperOption) -> tuple[str, str]:
     flags = ", ".join((*option.opts, *option.secondary_opts))
     value = "" if option.is_flag else f" {(option.metavar or option.type.name).upper()}"
-    default = f" Default: {option.default}." if isinstance(option.default, str | int) and not option.is_flag else ""
+    default = (
+        f" Default: {option.default}." if isinstance(option.default, str | int) and not option.is_flag else ""
+    )
     repeated = " May be repeated." if option.multiple else ""
     return f"`{flags}{value}`", (option.help or "") + default + repeated
 

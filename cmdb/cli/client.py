@@ -77,7 +77,7 @@ class Client:
         headers = {"accept": "application/graphql-response+json, application/json"}
         if access.token:
             headers["authorization"] = f"Bearer {access.token}"
-        self._url = access.url
+        self.url = access.url
         self._http = httpx.Client(
             base_url=access.url,
             headers=headers,
@@ -104,7 +104,7 @@ class Client:
         _raise_errors(body)
         data = body.get("data")
         if not isinstance(data, dict):
-            raise Refused("INTERNAL", f"{self._url}/graphql answered without data; is this a CMDB?", {})
+            raise Refused("INTERNAL", f"{self.url}/graphql answered without data; is this a CMDB?", {})
         return {**data, "_revision": body.get("extensions", {}).get("revision")}
 
     def ingest(
@@ -138,10 +138,10 @@ class Client:
         try:
             response = self._http.send(request)
         except httpx.TimeoutException:
-            raise StoreUnavailable(f"{self._url} did not answer in time; is it busy or stopped?") from None
+            raise StoreUnavailable(f"{self.url} did not answer in time; is it busy or stopped?") from None
         except httpx.HTTPError as error:
             raise StoreUnavailable(
-                f"no service at {self._url} ({error}); start one with `cmdb serve`, or set CMDB_URL"
+                f"no service at {self.url} ({error}); start one with `cmdb serve`, or set CMDB_URL"
             ) from None
         try:
             body = response.json()
@@ -150,7 +150,7 @@ class Client:
         if not isinstance(body, dict):
             raise Refused(
                 "UNAVAILABLE" if response.status_code in (502, 503, 504) else "INTERNAL",
-                f"{self._url}{path} answered status {response.status_code} without a JSON object; is this a CMDB?",
+                f"{self.url}{path} answered status {response.status_code} without a JSON object; is this a CMDB?",
                 {"status": response.status_code},
             )
         return body
