@@ -15,21 +15,34 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 import cmdb.errors
 import cmdb_graphql.errors
 import cmdb_graphql.limits
 import cmdb_graphql.transport_settings
 from cmdb.cli import app
+from cmdb.cli.client import DEFAULT_URL
 from cmdb.cli.exit_status import ExitStatus
 from cmdb.errors import CmdbError
-from cmdb.model.catalogue import Attribute, Catalogue, ItemClass, RelationshipType, builtin_catalogue
+from cmdb.model.catalogue import (
+    Attribute,
+    Catalogue,
+    IdentityRule,
+    ItemClass,
+    RelationshipType,
+    builtin_catalogue,
+)
+from cmdb.settings import Settings
+from cmdb_graphql.names import camel
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 _MADE = "<!-- Made by docs/reference.py; do not edit. -->"
@@ -89,9 +102,10 @@ def _classes(catalogue: Catalogue) -> str:
     for item_class in catalogue.classes.values():
         by_layer[item_class.layer].append(item_class)
     parts = [
-        f"# Classes\n\n{len(catalogue.classes)} built-in classes, by layer. Every item has `id`, `name`, `class`, "
-        "`lifecycle`, `version`, `created_at` and `updated_at` besides its attributes. A class has what its parent has; "
-        "the tables show what it adds. How to add a class of your own: [the catalogue guide](../guides/catalogue.md)."
+        f"# Classes\n\n{len(catalogue.classes)} built-in classes, by layer. Besides its attributes every item "
+        "has `id`, `name`, `class`, `lifecycle`, `version`, `created_at` and `updated_at`. A class has what its "
+        "parent has; the tables show what it adds. To add your own: "
+        "[the catalogue guide](../guides/catalogue.md)."
     ]
     for layer, classes in sorted(by_layer.items()):
         parts.append(f"## {layer}")
@@ -101,24 +115,26 @@ def _classes(catalogue: Catalogue) -> str:
 
 def _class_section(item_class: ItemClass) -> str:
     kind = "abstract, " if item_class.abstract else ""
-    chain = " < ".join(f"[{name}](#{name.lower()})" for name in item_class.chain[1:]) or "the root"
+    chain = " < ".join(f"[{name}](#{name.lower()})" for name in item_class.chain[1:])
+    life = item_class.lifecycle.name
     lines = [
         f"### {item_class.name}\n",
         item_class.description,
-        f"\n{kind}extends {chain}; lifecycle [{item_class.lifecycle.name}]"
-        f"(lifecycles.md#{item_class.lifecycle.name.replace('_', '_')}); in GraphQL lists `{_camel(item_class.plural)}`.",
+        f"\n{kind}{f'extends {chain}' if chain else 'the root'}; lifecycle [{life}](lifecycles.md#{life}); "
+        f"in GraphQL a list is `{camel(item_class.plural)}`.",
     ]
     own = [a for a in item_class.attributes.values() if a.declared_by == item_class.name]
     if own:
         lines.append("\n" + _table(("attribute", "type", "facts", "meaning"), map(_attribute_row, own)))
     if item_class.identity_rules:
-        rules = [
-            ", ".join(f"`{a}`" for a in rule.attributes)
-            + (f" inside one target of `{rule.within}`" if rule.within else "")
-            for rule in item_class.identity_rules
-        ]
-        lines.append("\nRecognised by, strongest first: " + "; ".join(rules) + ".")
+        rules = "; ".join(map(_rule, item_class.identity_rules))
+        lines.append(f"\nRecognised by, strongest first: {rules}.")
     return "\n".join(lines)
+
+
+def _rule(rule: IdentityRule) -> str:
+    attributes = ", ".join(f"`{attribute}`" for attribute in rule.attributes)
+    return f"{attributes} inside one target of `{rule.within}`" if rule.within else attributes
 
 
 def _attribute_row(attribute: Attribute) -> tuple[str, str, str, str]:
@@ -139,9 +155,9 @@ def _attribute_row(attribute: Attribute) -> tuple[str, str, str, str]:
 def _relationships(catalogue: Catalogue) -> str:
     rows = (_relationship_row(relationship) for _, relationship in sorted(catalogue.relationships.items()))
     return (
-        "# Relationship types\n\nAn edge runs from the dependent to what it depends on. *Failure* says how the failure of "
-        "the target reaches the source: **hard** takes it down, **soft** degrades it, – does not touch it. A class named "
-        "under *from* and *to* stands for its subclasses too.\n\n"
+        "# Relationship types\n\nAn edge runs from the dependent to what it depends on. *Failure* says how the "
+        "failure of the target reaches the source: **hard** takes it down, **soft** degrades it, – does not touch "
+        "it. A class named under *from* and *to* stands for its subclasses too.\n\n"
         + _table(("type", "from", "to", "failure", "how many", "on the target", "meaning"), rows)
     )
 
@@ -161,8 +177,8 @@ def _relationship_row(relationship: RelationshipType) -> tuple[str, ...]:
 
 def _lifecycles(catalogue: Catalogue) -> str:
     parts = [
-        "# Lifecycles\n\nThe states an item may be in and where each may lead. Any other transition is refused, with the "
-        "allowed ones in the answer. Where nothing is said an item starts in the first state named."
+        "# Lifecycles\n\nThe states an item may be in and where each may lead. Any other transition is refused, "
+        "with the allowed ones in the answer."
     ]
     for name, lifecycle in sorted(catalogue.lifecycles.items()):
         users = sorted(
@@ -202,10 +218,11 @@ def _graphql() -> str:
     )
     return "\n\n".join(
         [
-            "# GraphQL: error codes and limits\n\nThe schema of the built-in catalogue is `graphql/schema.graphql`. Every "
-            "answer carries the revision it is true of in `extensions.revision`, and what it cost in `extensions.cost`.",
-            "## Error codes\n\nEvery error has `message` and `extensions.code`. Codes are added to, never renamed. The "
-            "HTTP status holds for an operation that was refused as a whole.\n\n" + table,
+            "# GraphQL: error codes and limits\n\nThe schema of the built-in catalogue is "
+            "`graphql/schema.graphql`. Every answer has the revision it is true of in `extensions.revision`, and "
+            "its cost in `extensions.cost`.",
+            "## Error codes\n\nEvery error has `message` and `extensions.code`. Codes are added to, never "
+            "renamed. The HTTP status holds for an operation that was refused as a whole.\n\n" + table,
             "Codes that a field raises beside the rest of the data:\n\n"
             + _table(("code", "when", "a repeat can help"), sorted(_error_rows(CmdbError))),
             *(
@@ -238,7 +255,7 @@ def _field_docstrings(module: ModuleType, class_name: str) -> Mapping[str, str]:
     tree = ast.parse(inspect.getsource(module))
     (body,) = (n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
     said: dict[str, str] = {}
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)
@@ -262,39 +279,61 @@ def _command_line() -> str:
     )
 
 
-def _command_sections(command: TyperCommand | TyperGroup, path: str) -> Iterator[str]:
+def _command_sections(command: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - Typer hides Click's classes
     if isinstance(command, TyperGroup):
         for name, child in command.commands.items():
-            assert isinstance(child, TyperCommand | TyperGroup)
             yield from _command_sections(child, f"{path} {name}")
         return
     arguments = " ".join(_usage(p) for p in command.params if isinstance(p, TyperArgument))
     section = f"### `{path}{' ' + arguments if arguments else ''}`\n\n{inspect.cleandoc(command.help or '')}"
-    options = [p for p in command.params if isinstance(p, TyperOption) and not p.hidden]
-    if options:
-        section += "\n\n" + _table(("option", "meaning"), map(_option_row, options))
-    yield section
+    explained = [
+        (f"`{_usage(p)}`", p.help or "") for p in command.params if isinstance(p, TyperArgument) and p.help
+    ]
+    options = [p for p in command.params if isinstance(p, TyperOption) and p.name != "help" and not p.hidden]
+    rows = [*explained, *map(_option_row, options)]
+    yield section + ("\n\n" + _table(("", "meaning"), rows) if rows else "")
 
 
 def _usage(argument: TyperArgument) -> str:
-    name = (argument.name or "").upper() + ("…" if argument.nargs == -1 else "")
-    return name if argument.required else f"[{name}]"
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
 def _option_row(option: TyperOption) -> tuple[str, str]:
     flags = ", ".join((*option.opts, *option.secondary_opts))
-    value = "" if option.is_flag else f" {(option.metavar or option.type.name).upper()}"
-    default = (
-        f" Default: {option.default}." if isinstance(option.default, str | int) and not option.is_flag else ""
-    )
-    repeated = " May be repeated." if option.multiple else ""
-    return f"`{flags}{value}`", (option.help or "") + default + repeated
+    value = "" if option.is_flag else f" {option.metavar or (option.name or '').upper()}"
+    shown = option.default if isinstance(option.default, str | int) and not option.is_flag else None
+    default = f" Default: {getattr(shown, 'value', shown)}." if shown is not None else ""
+    required = " Required." if option.required else ""
+    return f"`{flags}{value}`", (option.help or "") + default + required
 
 
 def _settings() -> str:
-    from cmdb.settings import Settings
+    client = (
+        ("`CMDB_URL`", f"`{DEFAULT_URL}`", "Where the command line finds the service."),
+        (
+            "`CMDB_TOKEN`",
+            "",
+            "Its token. Without it: the file `admin-token` in `CMDB_DATA`, for a service on this host.",
+        ),
+    )
+    prefix = Settings.model_config.get("env_prefix", "")
+    service = (
+        (f"`{prefix}{name.upper()}`", _default(field), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    headings = ("variable", "default", "meaning")
+    return (
+        "# Settings\n\nEnvironment variables, read once at start.\n\n"
+        f"## The service\n\n{_table(headings, service)}\n\n## The command line\n\n{_table(headings, client)}"
+    )
 
-    return "# Settings\n\n" + inspect.cleandoc(str(Settings.__doc__))
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "the user's data directory"
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    return f"`{value}`" if value not in (None, "", ()) else ""
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -302,11 +341,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     lines += [f"| {' | '.join(map(cell, row))} |" for row in rows]
     return "\n".join(lines)
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ APPLY_CATALOGUE = """
 mutation ApplyCatalogue($yaml: String!, $dryRun: Boolean!) {
   applyCatalogue(yaml: $yaml, dryRun: $dryRun) { revision changes { name kind } }
 }"""
-_DETAILS = "fragment Facts on ApiToken { id prefix name role sources createdAt createdBy expiresAt lastUsedAt revokedAt }"
+_DETAILS = """
+fragment Facts on ApiToken { id prefix name role sources createdAt createdBy expiresAt lastUsedAt revokedAt }"""
 TOKENS = "query Tokens { tokens { ...Facts } }" + _DETAILS
 CREATE_TOKEN = (
     """

@@ -45,7 +45,7 @@ def import_files(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files; `-` is standard input.")],
     format_name: Annotated[
         str,
-        typer.Option("--format", metavar="FORMAT", help="The files' format. Default: recognised by content."),
+        typer.Option("--format", metavar="FORMAT", help="The files' format; auto: recognised by content."),
     ] = "auto",
     source: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Who says it, where the format does not tell.")

@@ -97,7 +97,7 @@ def as_of_input(text: str | None) -> dict[str, Any] | None:
 
 
 def item_record(node: Mapping[str, Any]) -> ItemRecord:
-    """The record of an item that was read with `id class name lifecycle layer`; lifecycles in the catalogue's spelling."""
+    """The record of an item that was read with `id class name lifecycle layer`."""
     return {
         "id": node["id"],
         "class": node["class"],
