@@ -2,8 +2,9 @@
 
     cmdb_<kind>_<id>_<secret>_<check>      kind api or agent, id 8, secret 43 and check 6 characters of base 62
 
-The secret has 256 random bits, so its plain SHA-256 can be neither reversed nor guessed. The check (CRC-32 of what stands
-before it) lets mistyped and invented tokens be refused without asking Neo4j, and leaked ones be found by scanners.
+The secret has 256 random bits, so its plain SHA-256 can be neither reversed nor guessed. The check (CRC-32 of what
+stands before it) lets mistyped and invented tokens be refused without asking Neo4j, and leaked ones be found by
+scanners.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ FIND = "MATCH (t:ApiToken {id: $id}) RETURN properties(t) AS token"
 LIST = "MATCH (t:ApiToken) RETURN properties(t) AS token ORDER BY t.created_at, t.id"
 REVOKE = """
 MATCH (t:ApiToken {id: $id}) SET t.revoked_at = coalesce(t.revoked_at, $now) RETURN properties(t) AS token"""
-TOUCH = "MATCH (t:ApiToken {id: $id}) WHERE t.last_used_at IS NULL OR t.last_used_at < $before SET t.last_used_at = $now"
+TOUCH = """
+MATCH (t:ApiToken {id: $id}) WHERE t.last_used_at IS NULL OR t.last_used_at < $before SET t.last_used_at = $now"""
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FORM = re.compile(r"cmdb_(?:api|agent)_([0-9A-Za-z]{8})_[0-9A-Za-z]{43}_([0-9A-Za-z]{6})")
@@ -143,8 +145,9 @@ class Tokens:
 
 
 def _token(properties: Mapping[str, Any]) -> ApiToken:
-    values = {field: properties.get(field) for field in ApiToken.__slots__}
-    return ApiToken(**{**values, "sources": tuple(properties.get("sources") or ())})
+    values: dict[str, Any] = {field: properties.get(field) for field in ApiToken.__slots__}
+    values["sources"] = tuple(values["sources"] or ())
+    return ApiToken(**values)
 
 
 def _random(length: int) -> str:

@@ -1,158 +1,204 @@
-"""The estate's topology, read packed from Neo4j once and then kept current from the feed.
+"""The estate as a `Topology`, kept in step with the ledger: what traversal and impact run on.
 
-Promises: every `Topology` given out is true of exactly one revision, the one it names. A catalogue change (what a
-relationship type carries may differ) reads it anew.
+Promises: `at_head` is true of at least the revision that was committed when it was called (also by another replica);
+`at` gives any earlier one by taking the changes back. The first load reads ids in bulk and edges as packed columns, one
+row per relationship type; afterwards only what changed is read. Topologies are immutable: whoever has one keeps it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.composition import compose, compose_backwards
-from cmdb.model.items import EdgeFacts, EdgeKey, ItemChange
+from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
 from cmdb.model.planning import CATALOGUE_CLASS
-from cmdb.model.topology import Confidence, Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, TopologyItem
+from cmdb.store.history import History
 from cmdb.store.store import Store
 
-ALL_ITEMS = "MATCH (i:Item) RETURN collect([i.id, i.name, i.class, i.lifecycle]) AS rows"
-ALL_EDGES = """
-MATCH (s:Item)-[r]->(t:Item)
-RETURN collect([type(r), s.id, t.id, r.group, r.required, r.strength, r.confidence]) AS rows
-"""
-LOAD_DEADLINE = 120.0
-KEPT_PAST = 8
-"""How many past topologies are kept for repeated as-of questions."""
+LOAD_ITEMS = """
+MATCH (i:Item) RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
+                      collect(i.class) AS classes, collect(i.lifecycle) AS lifecycles"""
+LOAD_EDGES = """
+MATCH (a:Item)-[r]->(b:Item)
+RETURN type(r) AS type, collect(id(a) * 4294967296 + id(b)) AS ends, collect(coalesce(r.group, '')) AS groups,
+       collect(coalesce(r.required, '')) AS required, collect(coalesce(r.strength, '')) AS strengths,
+       collect(coalesce(r.confidence, 'declared')) AS confidences"""
+
+LOAD_SECONDS = 120.0
+KEPT_PAST = 4
+"""How many topologies of the past are kept for the next question."""
 
 
 class LiveTopology:
-    """The topology of a store's estate. It is read at the first question."""
+    """Holds the topology of the head and a few of the past. One for a process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = asyncio.Lock()
         self._current: Topology | None = None
         self._past: dict[int, Topology] = {}
-        store.on_catalogue_change(lambda _catalogue: self._forget())
+        self._lock = asyncio.Lock()
+        self._digest = ""
 
     async def at_head(self) -> Topology:
-        """The topology at the ledger's present head, so that everybody reads his own writes."""
+        """The topology of the ledger's head, or of a later revision."""
         head = await self._store.head()
+        current = self._current
+        if current is not None and current.revision >= head and self._digest == self._store.catalogue.digest:
+            return current
         async with self._lock:
-            if self._current is None:
-                self._current = await self._load()
-            if self._current.revision < head:
-                net = compose(await self._collected(self._current.revision, head))
-                self._current = await self._moved(self._current, head, net)
-            return self._current
+            return await self._refresh(head)
 
     async def at(self, revision: int) -> Topology:
-        """The topology as it was at a past revision: the present one, with the ledger run backwards."""
+        """The topology as of a revision."""
         present = await self.at_head()
-        if revision >= present.revision:
+        if revision == present.revision:
             return present
-        if revision not in self._past:
-            net = compose_backwards(await self._collected(revision, present.revision))
-            topology = await self._moved(present, revision, net)
-            while len(self._past) >= KEPT_PAST:
-                self._past.pop(next(iter(self._past)))
-            self._past[revision] = topology
-        return self._past[revision]
+        kept = self._past.get(revision)
+        if kept is not None:
+            return kept
+        changes = await changes_between(self._store.history, revision, present.revision)
+        catalogue = self._store.catalogue
+        past = await asyncio.to_thread(
+            lambda: _after(present, compose_backwards(changes).values(), revision, catalogue)
+        )
+        self._past[revision] = past
+        while len(self._past) > KEPT_PAST:
+            del self._past[next(iter(self._past))]
+        return past
 
-    def _forget(self) -> None:
-        self._current = None
-        self._past.clear()
+    async def _refresh(self, head: int) -> Topology:
+        catalogue = self._store.catalogue
+        if self._current is None or self._digest != catalogue.digest:
+            # Layers and strengths come from the catalogue: another one is another topology.
+            self._current, self._digest = await self._load(head, catalogue), catalogue.digest
+            self._past.clear()
+            head = await self._store.head()
+        current = self._current
+        if head > current.revision:
+            changes = await changes_between(self._store.history, current.revision, head)
+            if len(changes) < 200:
+                current = _moved(current, changes, head, catalogue)
+            else:
+                current = await asyncio.to_thread(_moved, current, changes, head, catalogue)
+            self._current = current
+        return current
 
-    async def _load(self) -> Topology:
-        """Read everything; what was committed meanwhile is laid over what was read."""
-        before = await self._store.head()
+    async def _load(self, head: int, catalogue: Catalogue) -> Topology:
+        """What Neo4j has now, called `head`; later changes may be in it, and taking them up again is harmless."""
         read = self._store.connection.read
-        [items] = await read(ALL_ITEMS, {}, deadline=LOAD_DEADLINE)
-        [edges] = await read(ALL_EDGES, {}, deadline=LOAD_DEADLINE)
-        catalogue = self._store.catalogue
-        topology = await asyncio.to_thread(_build, before, catalogue, items["rows"], edges["rows"])
-        head = await self._store.head()
-        net = compose(await self._collected(before, head))
-        return await self._moved(topology, head, net)
-
-    async def _collected(self, after: int, until: int) -> list[ItemChange]:
-        return [change async for _, changes in self._store.history.changes(after, until) for change in changes]
-
-    async def _moved(self, topology: Topology, revision: int, net: Mapping[str, ItemChange]) -> Topology:
-        catalogue = self._store.catalogue
-        if len(net) < 200:
-            return moved(topology, catalogue, revision, net.values())
-        return await asyncio.to_thread(moved, topology, catalogue, revision, net.values())
+        [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
+        edges = {row["type"]: row for row in await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)}
+        return await asyncio.to_thread(_unpacked, head, catalogue, items, edges)
 
 
-def moved(topology: Topology, catalogue: Catalogue, revision: int, net: Iterable[ItemChange]) -> Topology:
-    """The topology after net changes (one per item) that lead from its revision to `revision`."""
-    put_items: list[TopologyItem] = []
-    delete_items: list[str] = []
-    put_edges: list[TopologyEdge] = []
-    delete_edges: list[tuple[str, str, str, str | None]] = []
-    for change in net:
-        if change.class_name == CATALOGUE_CLASS:
-            continue
+async def changes_between(history: History, after: int, until: int) -> list[ItemChange]:
+    """Every change to items of the revisions `after` < n <= `until`, in their order."""
+    return [
+        change
+        async for _, changes in history.changes(after, until)
+        for change in changes
+        if change.class_name != CATALOGUE_CLASS
+    ]
+
+
+def _moved(
+    topology: Topology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
+) -> Topology:
+    return _after(topology, compose(changes).values(), revision, catalogue)
+
+
+def _unpacked(
+    head: int, catalogue: Catalogue, items: Mapping[str, Any], edges: Mapping[str, Any]
+) -> Topology:
+    ids = dict(zip(items["keys"], items["ids"], strict=True))
+    columns = zip(items["ids"], items["names"], items["classes"], items["lifecycles"], strict=True)
+    listed = [_item(catalogue, *row) for row in columns]
+    return Topology.build(head, listed, _edges_of(catalogue, ids, edges))
+
+
+def _edges_of(
+    catalogue: Catalogue, ids: Mapping[int, str], edges: Mapping[str, Any]
+) -> Iterator[TopologyEdge]:
+    for kind, columns in edges.items():
+        names = ("ends", "groups", "required", "strengths", "confidences")
+        for ends, group, required, strength, confidence in zip(*(columns[n] for n in names), strict=True):
+            source, target = ids.get(ends >> 32), ids.get(ends & 0xFFFFFFFF)
+            if source is None or target is None:
+                continue  # made while we were loading: the changes since then bring it
+            facts = EdgeFacts(required or None, strength or None, confidence)
+            yield topology_edge(catalogue, EdgeKey(kind, source, target, group), facts)
+
+
+def _item(
+    catalogue: Catalogue, item_id: str, name: str, class_name: str, lifecycle: str | None
+) -> TopologyItem:
+    item_class = catalogue.classes.get(class_name)
+    return TopologyItem(item_id, name, class_name, item_class.layer if item_class else None, lifecycle)
+
+
+def topology_edge(catalogue: Catalogue, key: EdgeKey, facts: EdgeFacts) -> TopologyEdge:
+    """An edge as the topology has it: its effective strength, a count as a number."""
+    relationship = catalogue.relationships.get(key.type)
+    strength = facts.strength or (relationship.dependency if relationship is not None else "none")
+    required: int | str | None = facts.required
+    if isinstance(required, str) and required.isascii() and required.isdigit():
+        required = int(required)
+    return TopologyEdge(
+        key.type,
+        key.source,
+        key.target,
+        key.group or None,
+        required,
+        None if strength == "none" else cast(Strength, strength),
+        cast(Confidence, facts.confidence),
+    )
+
+
+@dataclass(slots=True)
+class _Delta:
+    items: list[TopologyItem]
+    gone: list[str]
+    edges: list[TopologyEdge]
+    cut: list[tuple[str, str, str, str | None]]
+
+
+def _after(
+    topology: Topology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
+) -> Topology:
+    """The topology after net changes; an end that is missing in spite of them belongs to an edge that is gone."""
+    delta = _Delta([], [], [], [])
+    put: list[EdgeChange] = []
+    for change in changes:
         if change.after is None:
-            delete_items.append(change.item_id)
+            delta.gone.append(change.item_id)
         else:
-            put_items.append(_item(topology, catalogue, change, change.after))
+            delta.items.append(_changed(topology, change, catalogue))
         for edge in change.edges:
             if edge.after is None:
-                delete_edges.append((edge.key.type, edge.key.source, edge.key.target, edge.key.group or None))
+                delta.cut.append((edge.key.type, edge.key.source, edge.key.target, edge.key.group or None))
             else:
-                put_edges.append(_edge(catalogue, edge.key, edge.after))
+                put.append(edge)
+    there = topology.items.keys() - set(delta.gone) | {item.id for item in delta.items}
+    for edge in put:
+        if edge.after is not None and edge.key.source in there and edge.key.target in there:
+            delta.edges.append(topology_edge(catalogue, edge.key, edge.after))
     return topology.with_changes(
-        revision, put_items=put_items, delete_items=delete_items, put_edges=put_edges, delete_edges=delete_edges
+        revision,
+        put_items=delta.items,
+        delete_items=delta.gone,
+        put_edges=delta.edges,
+        delete_edges=delta.cut,
     )
 
 
-def _item(topology: Topology, catalogue: Catalogue, change: ItemChange, after: Mapping[str, Any]) -> TopologyItem:
-    old = topology.items.get(change.item_id)
+def _changed(topology: Topology, change: ItemChange, catalogue: Catalogue) -> TopologyItem:
+    old, after = topology.items.get(change.item_id), change.after or {}
+    name = after.get("name", old.name if old else change.name)
     class_name = after.get("class", old.class_name if old else change.class_name)
-    item_class = catalogue.classes.get(class_name)
-    return TopologyItem(
-        id=change.item_id,
-        name=after.get("name", old.name if old else change.name),
-        class_name=class_name,
-        layer=item_class.layer if item_class else None,
-        lifecycle=after.get("lifecycle", old.lifecycle if old else None),
-    )
-
-
-def _edge(catalogue: Catalogue, key: EdgeKey, facts: EdgeFacts) -> TopologyEdge:
-    return TopologyEdge(
-        type=key.type,
-        source=key.source,
-        target=key.target,
-        group=key.group or None,
-        required=_required(facts.required),
-        strength=_strength(catalogue, key.type, facts.strength),
-        confidence=cast(Confidence, facts.confidence),
-    )
-
-
-def _required(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
-
-
-def _strength(catalogue: Catalogue, kind: str, own: str | None) -> Literal["hard", "soft"] | None:
-    relationship = catalogue.relationships.get(kind)
-    effective = own or (relationship.dependency if relationship else "none")
-    return None if effective == "none" else cast(Literal["hard", "soft"], effective)
-
-
-def _build(
-    revision: int, catalogue: Catalogue, items: Iterable[list[str]], edges: Iterable[list[str]]
-) -> Topology:
-    layers = {name: item_class.layer for name, item_class in catalogue.classes.items()}
-    nodes = {row[0]: TopologyItem(row[0], row[1], row[2], layers.get(row[2]), row[3]) for row in items}
-    built = (
-        _edge(catalogue, EdgeKey(kind, source, target, group), EdgeFacts(required, strength, confidence))
-        for kind, source, target, group, required, strength, confidence in edges
-        if source in nodes and target in nodes
-    )
-    return Topology.build(revision, nodes.values(), built)
+    lifecycle = after.get("lifecycle", old.lifecycle if old else None)
+    return _item(catalogue, change.item_id, str(name), str(class_name), str(lifecycle) if lifecycle else None)

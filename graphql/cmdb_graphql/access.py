@@ -1,7 +1,8 @@
 """Who may do what: the one place that decides.
 
-Deny by default: a role has the actions that `ALLOWED` gives it, and nothing else. Every resolver, route and socket that
-reads or changes anything calls `require` (or `require_source`) first; finer rules (rows, attributes, tenants) belong here.
+Deny by default: a role has the actions that `ALLOWED` gives it, and nothing else. Every resolver, route and socket
+that reads or changes anything calls `require` (or `require_source`) first; finer rules (rows, attributes, tenants)
+belong here.
 
 | role | may |
 |---|---|
@@ -82,7 +83,7 @@ def require_source(caller: Caller, source: str) -> None:
 
 
 class Authenticator:
-    """Turns tokens into callers. What Neo4j said of a token is believed for `seconds`: a revoked one is refused then."""
+    """Turns tokens into callers. What Neo4j said of a token is believed for `seconds`: then a revoked one is refused."""
 
     def __init__(self, tokens: Tokens, *, seconds: float = 0.9, size: int = 4_096) -> None:
         self._tokens = tokens

@@ -1,0 +1,273 @@
+"""The service: one ASGI application over one store, and `serve`, which runs it with a Neo4j of its own if need be.
+
+/graphql                        the contract (HTTP and WebSocket) /graphiql, /static              the API explorer
+/ingest/{format}                reports /schemas/observation-v1.json    the form of a report /healthz  /readyz
+/metrics     for those who run it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from rich.console import Console
+from starlette.requests import HTTPConnection
+
+from cmdb.errors import CmdbError, Forbidden
+from cmdb.settings import Settings
+from cmdb.store.local_server import Health, LocalServer
+from cmdb.store.store import Store
+from cmdb.store.tokens import Tokens
+from cmdb_graphql.access import Action
+from cmdb_graphql.context import Context, Services
+from cmdb_graphql.errors import refusal_of
+from cmdb_graphql.ingest import ingest_router, refused
+from cmdb_graphql.observability import Metrics, RequestMetrics, configure_logging
+from cmdb_graphql.schema import SchemaRegistry
+from cmdb_graphql.static_files import SecurityHeaders, static_router
+from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, TransportSettings
+
+READY_SECONDS = 2.0
+HEAL_SECONDS = 2.0
+FIRST_TOKEN_LIFETIME = timedelta(days=366)
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.service")
+
+
+class Service:
+    """A service over a store: the application, and what has to be started before it and stopped after it."""
+
+    def __init__(self, services: Services, schemas: SchemaRegistry) -> None:
+        self.services = services
+        self.schemas = schemas
+        self.metrics = Metrics()
+        self.endpoint = GraphQLEndpoint(
+            lambda: schemas.schema,
+            context_getter=self._context,
+            authenticate=self._context_of_token,
+            still_valid=lambda context: services.authenticator.still_good(context.caller),
+            settings=_transport_settings(services.settings),
+            observe=self.metrics.observe,
+        )
+        services.store.connection.on_statement.append(lambda _statement: self.metrics.statements.inc())
+
+    @classmethod
+    async def start(cls, store: Store, settings: Settings) -> Service:
+        """Build the schema and begin to follow the catalogue."""
+        services = Services(store, settings)
+        schemas = await SchemaRegistry.start(lambda: store.catalogue)
+        store.on_catalogue_change(schemas.changed)
+        schemas.changed(store.catalogue)
+        return cls(services, schemas)
+
+    async def stop(self) -> None:
+        """Close sockets and take no more; what was accepted is finished by whoever closes the store."""
+        await self.endpoint.stop()
+        await self.schemas.stop()
+
+    def app(self) -> SecurityHeaders:
+        """The application."""
+        app = FastAPI(title="CMDB", docs_url=None, redoc_url=None, openapi_url=None)
+        app.router.routes.extend(self.endpoint.routes("/graphql"))
+        app.include_router(static_router())
+        app.include_router(ingest_router(self._context, self.metrics))
+        app.add_api_route("/healthz", _healthy, methods=["GET"])
+        app.add_api_route("/readyz", self._ready, methods=["GET"])
+        app.add_api_route("/metrics", self._measured, methods=["GET"])
+        app.add_middleware(RequestMetrics, metrics=self.metrics)
+        return SecurityHeaders(app)
+
+    async def _context(self, connection: HTTPConnection) -> Context:
+        return await self._context_of_token(connection.headers.get("authorization"))
+
+    async def _context_of_token(self, token: str | None) -> Context:
+        return Context(self.services, await self.services.authenticator.caller(token))
+
+    async def _ready(self) -> Response:
+        """200 if a real read is answered in time, else 503."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                head = await self.services.store.head()
+        except (CmdbError, TimeoutError) as error:
+            body = orjson.dumps(
+                {"ready": False, "why": str(error) or f"no answer within {READY_SECONDS:g} s"}
+            )
+            return Response(body, 503, media_type="application/json")
+        return Response(orjson.dumps({"ready": True, "revision": head}), media_type="application/json")
+
+    async def _measured(self, request: Request) -> Response:
+        if not self.services.settings.metrics_public:
+            try:
+                (await self._context(request)).require(Action.READ)
+            except CmdbError as error:
+                return refused(refusal_of(error, doing="reading metrics"))
+        self.metrics.head.set(self.services.store.feed.head)
+        self.metrics.sockets.set(self.endpoint.sockets)
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _healthy() -> Response:
+    """200 while the process runs."""
+    return Response(b'{"healthy":true}', media_type="application/json")
+
+
+def _transport_settings(settings: Settings) -> TransportSettings:
+    return TransportSettings(
+        profile=Profile(settings.graphql_profile),
+        deadline_seconds=settings.request_deadline,
+        allowed_origins=frozenset(settings.allowed_origins),
+    )
+
+
+Started = Callable[[str, Service], Awaitable[None]]
+"""Told the address of the service once it answers."""
+
+
+@asynccontextmanager
+async def running_store(settings: Settings, progress: Console | None = None) -> AsyncIterator[Store]:
+    """The store that the settings name; a private Neo4j is started for it, watched, and stopped after it."""
+    if settings.neo4j_uri:
+        store = await Store.open(
+            settings.neo4j_uri,
+            settings.neo4j_user,
+            settings.password(),
+            database=settings.neo4j_database,
+            deadline=settings.neo4j_deadline,
+        )
+        try:
+            yield store
+        finally:
+            await store.close()
+        return
+    server = await asyncio.to_thread(
+        LocalServer.start, settings.data, heap=settings.neo4j_heap, progress=progress
+    )
+    try:
+        store = await Store.open(server.uri, server.user, server.password, deadline=settings.neo4j_deadline)
+        healing = asyncio.create_task(_heal(server), name="heal")
+        try:
+            yield store
+        finally:
+            await store.close()
+            healing.cancel()
+            await asyncio.gather(healing, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _heal(server: LocalServer) -> None:
+    """Start the private Neo4j again whenever it is gone."""
+    while True:
+        await asyncio.sleep(HEAL_SECONDS)
+        try:
+            if await asyncio.to_thread(server.health) in (Health.GONE, Health.BROKEN):
+                _log.warning("neo4j_gone", doing="starting it again")
+                await asyncio.to_thread(server.ensure_running)
+        except CmdbError as error:
+            _log.error("neo4j_not_started", error=str(error))
+
+
+async def first_token(tokens: Tokens, data: Path) -> Path | None:
+    """On the first start nobody could make a token: make one for the admin, in a file that only its owner reads.
+
+    Returns the file, or None where there are tokens already.
+    """
+    if await tokens.list():
+        return None
+    file = data / "admin-token"
+    _, plain = await tokens.create("admin", "admin", created_by="first start", lifetime=FIRST_TOKEN_LIFETIME)
+    await asyncio.to_thread(_write_secret, file, plain + "\n")
+    return file
+
+
+def _write_secret(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+
+
+def serve(settings: Settings) -> None:
+    """Run the service in this process until it is told to stop; see `serving`."""
+    configure_logging(settings)
+    asyncio.run(serving(settings, progress=Console(stderr=True)))
+
+
+async def serving(
+    settings: Settings, *, started: Started | None = None, progress: Console | None = None
+) -> None:
+    """Run the service until it is told to stop (SIGINT, SIGTERM), then finish what was acknowledged.
+
+    Raises:
+        CmdbError, LocalServerError: it cannot start; the message says why and what to do.
+    """
+    async with running_store(settings, progress) as store:
+        service = await Service.start(store, settings)
+        file = await first_token(service.services.tokens, settings.data)
+        if file is not None:
+            _log.info("admin_token_written", file=str(file))
+        warming = asyncio.create_task(_warm(service.services), name="warm")
+        try:
+            await _run(service, settings, started)
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+            await service.stop()
+
+
+async def _warm(services: Services) -> None:
+    """Load the topology before the first question, and keep it in step, so that no question waits for long."""
+    while True:
+        try:
+            await services.topologies.at_head()
+        except CmdbError as error:
+            _log.warning("topology_not_loaded", error=str(error))
+        await asyncio.sleep(1.0)
+
+
+async def _run(service: Service, settings: Settings, started: Started | None) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            service.app(),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=SocketLimits().message_bytes,
+            timeout_graceful_shutdown=int(settings.shutdown_seconds),
+        )
+    )
+    announcing = asyncio.create_task(_announce(server, service, settings, started))
+    try:
+        await server.serve()
+    finally:
+        announcing.cancel()
+        await asyncio.gather(announcing, return_exceptions=True)
+    if not server.started:
+        raise Forbidden(
+            f"cannot listen on {settings.host}:{settings.port}; choose another port, or stop who has it"
+        )
+
+
+async def _announce(
+    server: uvicorn.Server, service: Service, settings: Settings, started: Started | None
+) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
+        await asyncio.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    host = settings.host if ":" not in settings.host else f"[{settings.host}]"
+    url = f"http://{host}:{port}"
+    _log.info("serving", url=url)
+    if started is not None:
+        await started(url, service)
