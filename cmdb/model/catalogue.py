@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from cmdb.model.entries import (
     parse_entry,
 )
 from cmdb.model.expressions import Expression, compile_expression
-from cmdb.model.values import LIST_LIMIT, VALUE_TYPES, Stored, ValueType
+from cmdb.model.values import INDEX_LIMIT, LIST_LIMIT, TEXT_LIMIT, VALUE_TYPES, Stored, ValueType
 
 RESERVED = frozenset(
     [
@@ -65,12 +65,16 @@ class Attribute:
             InvalidValue: the value has no normal form in this type.
         """
         if not self.entry.list:
-            return self._one(raw)
+            value = self._one(raw)
+            self._check_size([value])
+            return value
         if not isinstance(raw, list | tuple):
             raise InvalidValue(f"expected a list of {self.entry.type}, got {type(raw).__name__}")
         if len(raw) > LIST_LIMIT:
             raise InvalidValue(f"the list has {len(raw)} members; at most {LIST_LIMIT} are allowed")
-        return [self._one(value) for value in raw]  # type: ignore[return-value]  # one type throughout, by _one
+        values = [self._one(value) for value in raw]
+        self._check_size(values)
+        return values  # type: ignore[return-value]  # one type throughout, by _one
 
     def present(self, value: Stored) -> Any:  # noqa: ANN401 - JSON of any shape
         """A value in normal form as people and clients read it; `normalise` takes it back."""
@@ -79,6 +83,16 @@ class Attribute:
             if isinstance(value, list)
             else self.value_type.present(value)
         )
+
+    def _check_size(self, values: list[str | int | float | bool]) -> None:
+        """One value keeps to its type's own limit; a list, and what is indexed, to these."""
+        size = sum(len(value.encode()) + 4 if isinstance(value, str) else 12 for value in values)
+        if size > INDEX_LIMIT and (self.entry.indexed or self.entry.unique):
+            raise InvalidValue(
+                f"{size} bytes cannot be indexed, at most {INDEX_LIMIT} can; shorten the value"
+            )
+        if size > TEXT_LIMIT and len(values) > 1:
+            raise InvalidValue(f"the list has {size} bytes; at most {TEXT_LIMIT} are allowed")
 
     def _one(self, raw: object) -> str | int | float | bool:
         value = self.value_type.normalise(raw)
@@ -240,6 +254,7 @@ def parse_entries(text: str, origin: str = "catalogue file") -> dict[str, Entry]
     return {str(name): parse_entry(str(name), entry) for name, entry in raw.items()}
 
 
+@cache
 def builtin_catalogue() -> Catalogue:
     """The catalogue that every CMDB starts with: the YAML files in `cmdb/model/builtin`."""
     entries: dict[str, Entry] = {}
