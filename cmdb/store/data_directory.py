@@ -133,13 +133,13 @@ class DataDirectory:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(home / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
             _flock(lock, wait=False)
-            owner = {
+            own = {
                 "pid": os.getpid(),
                 "started": process_started(os.getpid()),
                 "host": socket.gethostname(),
             }
             os.ftruncate(lock, 0)
-            os.pwrite(lock, json.dumps(owner).encode(), 0)
+            os.pwrite(lock, json.dumps(own).encode(), 0)
         except BlockingIOError:
             os.close(lock)
             owner = _read_record(home / "owner.lock")

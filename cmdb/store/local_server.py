@@ -99,14 +99,12 @@ class LocalServer:
     user = USER
     database = DATABASE
 
-    def __init__(
-        self, directory: DataDirectory, classpath: Path, port: int, password: str, heap: str
-    ) -> None:
+    def __init__(self, directory: DataDirectory, jars: Path, port: int, password: str, heap: str) -> None:
         self.port = port
         self.password = password
         self.uri = f"bolt://127.0.0.1:{port}"
         self._directory = directory
-        self._classpath = classpath
+        self._jars = jars
         self._heap = heap
         self._process: Neo4jProcess | None = None
         self._changing = threading.RLock()
@@ -136,8 +134,8 @@ class LocalServer:
         directory = DataDirectory.claim(data_dir)
         try:
             directory.check_store(NEO4J_VERSION)
-            classpath = provide_jars(cache=cache, repository=repository, progress=progress)
-            server = cls(directory, classpath, port or _free_port(), directory.password(), heap)
+            jars = provide_jars(cache=cache, repository=repository, progress=progress)
+            server = cls(directory, jars, port or _free_port(), directory.password(), heap)
             server._launch()
         except BaseException:
             directory.release()
@@ -216,7 +214,7 @@ class LocalServer:
                 directory.begin_store(NEO4J_VERSION)
                 directory.write_credential(USER, self.password)
             self._process = Neo4jProcess.spawn(
-                home=self.home, classpath=self._classpath, port=self.port, heap=self._heap
+                home=self.home, jars=self._jars, port=self.port, heap=self._heap
             )
             directory.record_server(self._process.pid)
             self._await_answer(self._process)

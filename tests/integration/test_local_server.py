@@ -29,6 +29,7 @@ from cmdb.store.local_server import (
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 ROWS = 200
+TEXT = "x" * 4000
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -234,7 +235,7 @@ def fill(server: LocalServer) -> int:
                 "UNWIND range(1, $rows) AS i CREATE (:Row {batch: $n, t: $t})",
                 rows=ROWS,
                 n=batch,
-                t="x" * 4000,
+                t=TEXT,
             )
         except Neo4jError:
             return batch
