@@ -85,7 +85,7 @@ class Neo4jProcess:
 
     @classmethod
     def spawn(cls, *, home: Path, jars: Path, port: int, heap: str) -> Neo4jProcess:
-        """Write the configuration into `home` and start Neo4j there, with all of `jars`; returns at once. Raises OSError."""
+        """Write the configuration into `home` and start Neo4j there, from the folder `jars`; raises OSError."""
         log = home / "logs" / "console.log"
         for folder in ("conf", "logs"):
             (home / folder).mkdir(exist_ok=True)

