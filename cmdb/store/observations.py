@@ -18,7 +18,7 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.items import Edge, EdgeFacts, EdgeKey
 from cmdb.model.planning import EstateState
 from cmdb.store.connection import Connection
-from cmdb.store.writing import LOAD_INCOMING, LOAD_ITEMS, item_of
+from cmdb.store.loading import LOAD_INCOMING, LOAD_ITEMS, item_of
 
 READ_MARKS = """
 UNWIND $ids AS id MATCH (:Source {name: $source})-[r:REPORTED]->(:Item {id: id})

@@ -31,7 +31,7 @@ from cmdb.store.filters import (
     read_value,
     to_cypher,
 )
-from cmdb.store.writing import item_of
+from cmdb.store.loading import item_of
 
 ITEMS_BY_ID = "MATCH (c:Item) WHERE c.id IN $ids RETURN properties(c) AS item"
 NAMED = "MATCH (c:<<label>>) WHERE c.name = $name RETURN properties(c) AS item ORDER BY c.id LIMIT $limit"

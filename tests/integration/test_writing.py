@@ -11,8 +11,8 @@ from cmdb.errors import IdempotencyMismatch, IdentityTaken, StaleVersion, Valida
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, DeleteItem, PutEdge, PutEntries, PutItem
 from cmdb.model.items import EdgeFacts, EdgeKey, Item, new_id
 from cmdb.store.history import AsOf
+from cmdb.store.loading import LOAD_ITEMS, item_of
 from cmdb.store.store import Store
-from cmdb.store.writing import LOAD_ITEMS, item_of
 
 ALICE = Authorship(actor="alice")
 BOB = Authorship(actor="bob")

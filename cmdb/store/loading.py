@@ -1,0 +1,154 @@
+"""Loading the part of the estate that ChangeSets are planned against, inside the transaction that will write it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmdb.model.catalogue import Catalogue
+from cmdb.model.change_set import ChangeSet, DeleteEdge, DeleteItem, PutEdge, PutEntries, PutItem
+from cmdb.model.items import Edge, EdgeFacts, EdgeKey, Item
+from cmdb.model.planning import EstateState
+
+LOAD_ITEMS = """
+UNWIND $ids AS id MATCH (i:Item {id: id})
+RETURN properties(i) AS item,
+       [(i)-[r]->(t:Item) | [type(r), t.id, r.group, r.required, r.strength, r.confidence, r.version]] AS edges
+"""
+LOAD = (
+    LOAD_ITEMS
+    + """
+UNION ALL
+UNWIND $endpoints AS id MATCH (i:Item {id: id}) RETURN properties(i) AS item, [] AS edges
+UNION ALL
+UNWIND $ids AS id MATCH (t:Tombstone {id: id}) RETURN properties(t) AS item, null AS edges
+"""
+)
+"""Items with their outgoing edges, end points without, and which of the items are tombstones (`edges` is null)."""
+LOAD_INCOMING = """
+UNWIND $ids AS id MATCH (t:Item {id: id})<-[r]-(s:Item)
+RETURN properties(s) AS item, id, type(r) AS type, r.group AS group, r.required AS required,
+       r.strength AS strength, r.confidence AS confidence, r.version AS version
+"""
+LOAD_CLASSES = """
+MATCH (i:Item) WHERE i.class IN $classes
+RETURN properties(i) AS item,
+       [(i)-[r]->(t:Item) | [type(r), t.id, r.group, r.required, r.strength, r.confidence, r.version]] AS edges
+"""
+LOAD_KEYS = """
+UNWIND $keys AS key MATCH (:IdentityKey {key: key})-[:IDENTIFIES]->(i)
+WITH key, i RETURN key, i.id AS holder, [(k:IdentityKey)-[:IDENTIFIES]->(i) | k.key] AS held
+"""
+LOAD_HELD = "UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(:Item {id: id}) RETURN id, collect(k.key) AS held"
+
+Run = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
+"""Runs one statement in the transaction at hand."""
+
+
+async def load_state(run: Run, state: EstateState, change_sets: Iterable[ChangeSet]) -> set[str]:
+    """Load into `state` what the ChangeSets are about; answer which of the ids they name are tombstones."""
+    needs = _needs(state.catalogue, change_sets)
+    if needs.classes:
+        _take_items(state, await run(LOAD_CLASSES, {"classes": sorted(needs.classes)}))
+        needs.endpoints.update(key.target for edges in state.edges.values() for key in edges)
+    tombstones: set[str] = set()
+    if needs.whole:
+        asked = {"ids": sorted(needs.whole), "endpoints": sorted(needs.endpoints - needs.whole)}
+        rows = await run(LOAD, asked)
+        _take_items(state, (row for row in rows if row["edges"] is not None))
+        tombstones.update(row["item"]["id"] for row in rows if row["edges"] is None)
+    if needs.incoming:
+        for row in await run(LOAD_INCOMING, {"ids": sorted(needs.incoming)}):
+            item = item_of(row["item"])
+            state.items.setdefault(item.id, item)
+            facts = EdgeFacts(row["required"], row["strength"], row["confidence"])
+            state.add_edge(
+                Edge(EdgeKey(row["type"], item.id, row["id"], row["group"]), facts, row["version"])
+            )
+    if needs.deleted:
+        for row in await run(LOAD_HELD, {"ids": sorted(needs.deleted)}):
+            state.held.setdefault(row["id"], set()).update(row["held"])
+            state.holders.update(dict.fromkeys(row["held"], row["id"]))
+    return tombstones
+
+
+async def load_holders(run: Run, state: EstateState, keys: list[str]) -> bool:
+    """Load who holds these identity keys, and what else those hold; answer whether any is held."""
+    rows = await run(LOAD_KEYS, {"keys": keys})
+    state.holders.update(dict.fromkeys(keys))
+    for row in rows:
+        state.holders[row["key"]] = row["holder"]
+        state.held.setdefault(row["holder"], set()).update(row["held"])
+    return bool(rows)
+
+
+def item_of(properties: Mapping[str, Any]) -> Item:
+    """The item that an Item node's properties are."""
+    values = dict(properties)
+    return Item(
+        id=values.pop("id"),
+        class_name=values.pop("class"),
+        name=values.pop("name"),
+        lifecycle=values.pop("lifecycle"),
+        version=values.pop("version"),
+        created_at=values.pop("created_at"),
+        updated_at=values.pop("updated_at"),
+        attributes=values,
+    )
+
+
+@dataclass(slots=True)
+class _Needs:
+    """Which items a batch must load: with their outgoing edges, as end points, with their incoming edges."""
+
+    whole: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+    incoming: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    classes: set[str] = field(default_factory=set)
+
+
+def _needs(catalogue: Catalogue, change_sets: Iterable[ChangeSet]) -> _Needs:
+    needs = _Needs()
+    for change_set in change_sets:
+        needs.whole.update(change_set.expected, change_set.keys)
+        for operation in change_set.operations:
+            if isinstance(operation, PutItem):
+                needs.whole.add(operation.id)
+            elif isinstance(operation, DeleteItem):
+                needs.whole.add(operation.id)
+                needs.incoming.add(operation.id)
+                needs.deleted.add(operation.id)
+            elif isinstance(operation, PutEdge | DeleteEdge):
+                needs.whole.add(operation.key.source)
+                needs.endpoints.add(operation.key.target)
+                relationship = catalogue.relationships.get(operation.key.type)
+                if relationship is not None and relationship.one_source:
+                    needs.incoming.add(operation.key.target)
+            else:
+                needs.classes |= _classes_concerned(catalogue, operation)
+    return needs
+
+
+def _classes_concerned(catalogue: Catalogue, operation: PutEntries) -> set[str]:
+    named: set[str] = set()
+    for name in operation.entries:
+        if name in catalogue.classes:
+            named |= catalogue.subclasses(name)
+        elif name in catalogue.lifecycles:
+            named |= {c.name for c in catalogue.classes.values() if c.lifecycle.name == name}
+        elif name in catalogue.relationships:
+            named |= {
+                c for source in catalogue.relationships[name].source for c in catalogue.subclasses(source)
+            }
+    return named
+
+
+def _take_items(state: EstateState, rows: Iterable[Any]) -> None:
+    for row in rows:
+        item = item_of(row["item"])
+        state.items[item.id] = item
+        for kind, target, group, required, strength, confidence, version in row["edges"]:
+            facts = EdgeFacts(required, strength, confidence)
+            state.add_edge(Edge(EdgeKey(kind, item.id, target, group), facts, version))
