@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from typing import Literal
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from cmdb.cli.records import ChangeRecord, DiffRecord, EdgeChangeRecord, HistoryRecord
-from cmdb.cli.terminal import plural, shown
+from cmdb.cli.terminal import plural, shown, shown_bytes
 
 _KINDS = {"created": ("+", "green"), "updated": ("~", "yellow"), "deleted": ("-", "red")}
 _VALUE_LENGTH = 80
+_SIDES: tuple[Literal["before"], Literal["after"]] = ("before", "after")
 
 
-def history_picture(history: HistoryRecord) -> Iterator[RenderableType]:
-    """The timeline, newest first: when, who, why, and each field `before → after`."""
+def history_picture(history: HistoryRecord, *, sizes: Set[str] = frozenset()) -> Iterator[RenderableType]:
+    """The timeline, newest first: when, who, why, and each field `before → after`; `sizes` are fields in bytes."""
     item = history["item"]
     yield Text.assemble((shown(item["name"]), "bold"), (f"  {item['class']}  {item['id']}", "dim"))
     for event in history["events"]:
@@ -28,12 +30,14 @@ def history_picture(history: HistoryRecord) -> Iterator[RenderableType]:
         line.append(f" by {shown(event['actor'])}")
         if event["source"]:
             line.append(f", source {shown(event['source'])}", style="dim")
-        yield line
-        if event["message"] or event["reason"]:
+        yield _one_line(line)
+        if event["run"]:
+            yield _one_line(Text.assemble(("│         ", "dim"), (shown(event["run"]), "italic")))
+        elif event["message"] or event["reason"]:
             reason = f" [{shown(event['reason'])}]" if event["reason"] else ""
             yield Text.assemble(("│         ", "dim"), (f"“{shown(event['message'])}”{reason}", "italic"))
-        for change in _change_lines(event["change"], created_in_full=False):
-            yield Text("│         ", style="dim").append_text(change)
+        for change in _change_lines(event["change"], sizes, created_in_full=False):
+            yield _one_line(Text("│         ", style="dim").append_text(change))
     if not history["events"]:
         yield Text("Nothing is recorded.", style="dim")
     if history["more"]:
@@ -46,7 +50,7 @@ def diff_picture(diff: DiffRecord) -> Iterator[RenderableType]:
         sign, style = _KINDS.get(change["kind"], ("·", ""))
         named = f"{sign} {change['class']}/{shown(change['name'])}"
         yield Text.assemble((named, f"bold {style}"), (f"  {change['id']}", "dim"))
-        for line in _change_lines(change, created_in_full=True):
+        for line in _change_lines(change, frozenset(), created_in_full=True):
             yield Text("    ").append_text(line)
     counts = {kind: sum(c["kind"] == kind for c in diff["changes"]) for kind in _KINDS}
     summary = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number) or "no difference"
@@ -55,7 +59,7 @@ def diff_picture(diff: DiffRecord) -> Iterator[RenderableType]:
         yield Text("… there are more: --limit N shows them", style="yellow")
 
 
-def _change_lines(change: ChangeRecord, *, created_in_full: bool) -> Iterator[Text]:
+def _change_lines(change: ChangeRecord, sizes: Set[str], *, created_in_full: bool) -> Iterator[Text]:
     fields = change["fields"]
     if change["kind"] == "created" and not created_in_full:
         named = ", ".join(f["field"] for f in fields[:8]) + (", …" if len(fields) > 8 else "")
@@ -66,9 +70,10 @@ def _change_lines(change: ChangeRecord, *, created_in_full: bool) -> Iterator[Te
         width = max((len(f["field"]) for f in fields), default=0)
         for f in fields:
             line = Text(f"{f['field']:<{width}}  ", style="bold")
-            line.append(_short(f["before"]), style="red")
+            before, after = (shown_bytes(f[s]) if f["field"] in sizes else f[s] for s in _SIDES)
+            line.append(_short(before), style="red")
             line.append(" → ", style="dim")
-            line.append(_short(f["after"]), style="green")
+            line.append(_short(after), style="green")
             yield line
     for edge in change["edges"]:
         yield _edge_line(edge)
@@ -92,6 +97,11 @@ def _edge_line(edge: EdgeChangeRecord) -> Text:
 def _short(value: object) -> str:
     text = shown(value)
     return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _moment(instant: str) -> str:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, MemberRecord
-from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, shown, state_text
+from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, MemberRecord, ServiceRecord
+from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, plural, shown, state_text
 
 _MEMBERS_SHOWN = 4
+_REASONS_SHOWN = 2
+_NAMES_SHOWN = 12
+_BUSINESS_FIRST = ("BusinessService", "ApplicationService")
+_SAVED = frozenset({"reduced", "protected", "up"})
 _HEADINGS = {"down": "Down", "degraded": "Degraded", "at_risk": "At risk"}
 
 
 def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[RenderableType]:
-    """The whole answer; of each state at most `rows` CIs (None: all), services always all."""
+    """The whole answer; of each list at most `rows` (None: all). Services that redundancy saved are named in a line."""
     yield verdict(impact)
     if impact["services"]:
         yield Text()
-        yield _services(impact)
+        yield from _services(impact["services"], rows)
     else:
         yield Text("No service is reached.", style="green")
     failed = {item["id"] for item in impact["failed"]}
@@ -49,12 +54,32 @@ def verdict(impact: ImpactRecord) -> Text:
     return text
 
 
-def _services(impact: ImpactRecord) -> Table:
-    table = _table("Services", "bold", ("state", "service", "because"))
-    for service in impact["services"]:
-        reasons = Text("\n").join(fact_words(fact) for fact in service.get("because", []))
-        table.add_row(state_text(service["state"]), Text(shown(service["name"]), style="bold"), reasons)
-    return table
+def _services(services: Sequence[ServiceRecord], rows: int | None) -> Iterator[RenderableType]:
+    """Those that suffer as a table, business services first within a state; those that do not in one line."""
+    states = list(STATE_STYLES)
+
+    def rank(service: ServiceRecord) -> tuple[int, int]:
+        kind = service.get("class", "")
+        place = _BUSINESS_FIRST.index(kind) if kind in _BUSINESS_FIRST else len(_BUSINESS_FIRST)
+        return states.index(service["state"]) if service["state"] in states else len(states), place
+
+    ordered = sorted(services, key=rank)
+    suffering = [service for service in ordered if service["state"] not in _SAVED]
+    if suffering:
+        table = _table("Services", "bold", ("state", "service", "class", "because"))
+        for service in suffering[:rows]:
+            name = Text(shown(service["name"]), style="bold")
+            kind = Text(service.get("class", ""), style="dim")
+            table.add_row(state_text(service["state"]), name, kind, _reasons(service.get("because", ())))
+        yield table
+        if rows is not None and len(suffering) > rows:
+            yield _cut(len(suffering) - rows)
+    saved = [service for service in ordered if service["state"] in _SAVED]
+    if saved:
+        saved.sort(key=lambda service: rank(service)[1])
+        named = ", ".join(shown(service["name"]) for service in saved[:_NAMES_SHOWN])
+        more = f" and {len(saved) - _NAMES_SHOWN:,} more" if len(saved) > _NAMES_SHOWN else ""
+        yield Text.assemble((f"Unharmed, {plural(len(saved), 'service')}: ", "bold green"), named + more)
 
 
 def _table(title: str, style: str, headings: Sequence[str]) -> Table:
@@ -67,12 +92,22 @@ def _table(title: str, style: str, headings: Sequence[str]) -> Table:
 def _affected(state: str, affected: Sequence[AffectedRecord], rows: int | None) -> Table:
     table = _table(_HEADINGS[state], STATE_STYLES[state][1], ("name", "class", "because"))
     for item in affected[:rows]:
-        reasons = Text("\n").join(fact_words(fact) for fact in item["because"])
         name = Text(shown(item["name"]), style=LAYER_STYLES.get(item.get("layer", ""), ""))
-        table.add_row(name, Text(item["class"], style="dim"), reasons)
+        table.add_row(name, Text(item["class"], style="dim"), _reasons(item["because"]))
     if rows is not None and len(affected) > rows:
-        table.add_row(Text(f"… and {len(affected) - rows:,} more; --all shows them", style="dim"))
+        table.add_row(_cut(len(affected) - rows))
     return table
+
+
+def _reasons(facts: Sequence[FactRecord]) -> Text:
+    words = [fact_words(fact) for fact in facts[:_REASONS_SHOWN]]
+    if len(facts) > _REASONS_SHOWN:
+        words.append(Text(f"… {plural(len(facts) - _REASONS_SHOWN, 'more reason')}", style="dim"))
+    return Text("\n").join(words)
+
+
+def _cut(number: int) -> Text:
+    return Text(f"… and {number:,} more; --all shows them", style="dim", no_wrap=True)
 
 
 def fact_words(fact: FactRecord) -> Text:
@@ -99,13 +134,17 @@ def fact_words(fact: FactRecord) -> Text:
 
 
 def _members(members: Sequence[MemberRecord]) -> Text:
+    """The worst first; those of one name and state together, as `3 kafka ○ up`."""
     ranks = {state: rank for rank, state in enumerate(STATE_STYLES)}
-    worst_first = sorted(members, key=lambda member: ranks.get(member["state"], len(ranks)))
+    alike = Counter((member["name"], member["state"]) for member in members)
+    worst_first = sorted(alike.items(), key=lambda pair: ranks.get(pair[0][1], len(ranks)))
     text = Text(", ").join(
-        Text(shown(m["name"]) + " ").append_text(state_text(m["state"])) for m in worst_first[:_MEMBERS_SHOWN]
+        Text(f"{f'{number} ' if number > 1 else ''}{shown(name)} ").append_text(state_text(state))
+        for (name, state), number in worst_first[:_MEMBERS_SHOWN]
     )
-    if len(members) > _MEMBERS_SHOWN:
-        text.append(f", … {len(members) - _MEMBERS_SHOWN} more", style="dim")
+    left = sum(number for _, number in worst_first[_MEMBERS_SHOWN:])
+    if left:
+        text.append(f", … {left} more", style="dim")
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +20,7 @@ from cmdb.cli.session import (
     item_record,
     session,
 )
-from cmdb.cli.terminal import LAYER_STYLES, shown
+from cmdb.cli.terminal import LAYER_STYLES, shown, shown_bytes
 from cmdb.cli.trees import walk_picture
 from cmdb.errors import NotFound
 
@@ -124,7 +124,8 @@ def get(
             "lifecycle": item["lifecycle"].lower(),
             "edges": [_named(edge, names) for edge in edges],
         }
-        s.terminal.answer(record, item_picture(record))
+        sizes = frozenset() if json_lines else s.sizes(record["class"])
+        s.terminal.answer(record, item_picture(record, sizes=sizes))
 
 
 def deps(
@@ -200,8 +201,8 @@ def edge_record(edge: Mapping[str, Any]) -> EdgeRecord:
     }
 
 
-def item_picture(record: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """An item with its attributes and edges."""
+def item_picture(record: Mapping[str, Any], *, sizes: Set[str] = frozenset()) -> Iterator[RenderableType]:
+    """An item with its attributes and edges; `sizes` are attributes in bytes."""
     title = Text(shown(record["name"]), style=LAYER_STYLES.get(record["layer"], "bold"))
     title.append(f"  {record['class']} · {record['layer']} · {record['lifecycle']}", style="dim")
     yield title
@@ -210,7 +211,7 @@ def item_picture(record: Mapping[str, Any]) -> Iterator[RenderableType]:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in sorted(record["attributes"].items()):
-        table.add_row(name, Text(shown(value)))
+        table.add_row(name, Text(shown(shown_bytes(value) if name in sizes else value)))
     yield table
     edges = record["edges"]
     for title_text, near, far in (("needs", "source", "target"), ("needed by", "target", "source")):

@@ -31,7 +31,7 @@ HISTORY = (
     """
 query History($item: ID!, $first: Int!, $after: String) {
   history(item: $item, first: $first, after: $after) {
-    nodes { revision { number recordedAt actor source message reason } change { ...Change } }
+    nodes { revision { number recordedAt actor source run message reason } change { ...Change } }
     pageInfo { hasNextPage endCursor }
   }
 }"""
@@ -83,7 +83,8 @@ def history(name: ItemArgument, limit: LimitOption = 20, json_lines: JsonOption 
     """
     with session(json_lines) as s:
         record = read_history(s, name, limit)
-        s.terminal.answer(record, history_picture(record))
+        sizes = frozenset() if json_lines else s.sizes(record["item"]["class"])
+        s.terminal.answer(record, history_picture(record, sizes=sizes))
 
 
 def read_history(s: Session, name: str, limit: int) -> HistoryRecord:
@@ -279,6 +280,7 @@ def _event(node: Mapping[str, Any]) -> EventRecord:
         "recorded_at": revision["recordedAt"],
         "actor": revision["actor"],
         "source": revision["source"],
+        "run": revision["run"],
         "message": revision["message"],
         "reason": revision["reason"],
         "change": _change(node["change"]),

@@ -62,13 +62,17 @@ AffectedRecord = TypedDict(
 """A CI that the failure reaches, and why it is in its state."""
 
 
-class ServiceRecord(TypedDict):
-    """A service that the failure reaches."""
-
-    id: str
-    name: str
-    state: str
-    because: NotRequired[list[FactRecord]]
+ServiceRecord = TypedDict(
+    "ServiceRecord",
+    {
+        "id": str,
+        "class": NotRequired[str],
+        "name": str,
+        "state": str,
+        "because": NotRequired[list[FactRecord]],
+    },
+)
+"""A service that the failure reaches."""
 
 
 class ImpactRecord(TypedDict):
@@ -123,6 +127,7 @@ class EventRecord(TypedDict):
     recorded_at: str
     actor: str
     source: str | None
+    run: str | None
     message: str | None
     reason: str | None
     change: ChangeRecord

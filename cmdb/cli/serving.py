@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -51,7 +50,7 @@ def serve(
         update={name: value for name, value in given.items() if value is not None}
     )
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it is told to stop
-        asyncio.run(run_service(settings, progress=Console(stderr=True)))
+        run_service(settings)
 
 
 def status(json_lines: JsonOption = False) -> None:

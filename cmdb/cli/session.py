@@ -25,6 +25,8 @@ query NearNames($text: String!, $asOf: AsOf) {
   search(text: $text, first: 3, asOf: $asOf) { nodes { class name } }
 }"""
 
+CLASSES = "query Classes { catalogue { classes } }"
+
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CLASS_AND_NAME = re.compile(r"([A-Z][A-Za-z0-9]*)/(.+)", re.DOTALL)
 
@@ -69,6 +71,11 @@ class Session:
             if not _ID.fullmatch(name):
                 raise
             return {"id": name, "class": "", "name": ""}
+
+    def sizes(self, class_name: str) -> frozenset[str]:
+        """The attributes of a class that are numbers of bytes: pictures show them in readable units."""
+        known = self.client.query(CLASSES)["catalogue"]["classes"].get(class_name, {"attributes": {}})
+        return frozenset(name for name, entry in known["attributes"].items() if entry["type"] == "bytes")
 
     def near(self, name: str, as_of: dict[str, Any] | None) -> str:
         """The way out for a name that fits nothing: similar names, if there are any."""

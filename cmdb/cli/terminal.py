@@ -15,6 +15,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_PAGE_WIDTH = 120
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 STATE_STYLES = {
@@ -49,6 +51,16 @@ def shown(value: object) -> str:
     return "".join("·" if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
 
 
+def shown_bytes(value: object) -> object:
+    """A number of bytes in the largest unit that it is a whole number of; anything else as it is."""
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return value
+    unit = 0
+    while value % 1024 == 0 and unit + 1 < len(_SIZES):
+        value, unit = value // 1024, unit + 1
+    return f"{value:,} {_SIZES[unit]}"
+
+
 def state_text(state: str) -> Text:
     """An impact state as sign and word."""
     sign, style = STATE_STYLES.get(state, ("·", ""))
@@ -60,12 +72,18 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def picture_console() -> Console:
+    """A console for pictures on standard output; where that is no terminal it is as wide as a page."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PAGE_WIDTH)
+
+
 class Terminal:
     """The two streams of one command. With `json_lines`, answers are JSON, one value a line."""
 
     def __init__(self, *, json_lines: bool = False) -> None:
         self.json_lines = json_lines
-        self._out = Console(highlight=False, soft_wrap=False)
+        self._out = picture_console()
         self.notes = Console(stderr=True, highlight=False)
 
     def answer(self, record: object, picture: Iterable[RenderableType]) -> None:

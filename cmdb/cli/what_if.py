@@ -105,6 +105,7 @@ def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactR
     """The record of a GraphQL answer, whose `record` field has everything in columns."""
     columns = answer["record"]
     names = dict(zip(columns["ids"], columns["names"], strict=True))
+    classes = dict(zip(columns["ids"], columns["classes"], strict=True))
     states = dict(zip(columns["ids"], columns["states"], strict=True))
     explained = {e["id"]: [_fact(fact, names) for fact in e["facts"]] for e in columns["explanations"]}
     affected: dict[str, list[AffectedRecord]] = {"down": [], "degraded": [], "at_risk": []}
@@ -113,7 +114,7 @@ def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactR
             affected[states[item]].append(
                 {
                     "id": item,
-                    "class": columns["classes"][position],
+                    "class": classes[item],
                     "name": names[item],
                     "layer": columns["layers"][position] or "",
                     "because": explained[item],
@@ -133,14 +134,24 @@ def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactR
         "down": affected["down"],
         "degraded": affected["degraded"],
         "at_risk": affected["at_risk"],
-        "services": [_service(item, names, states, explained) for item in services],
+        "services": [_service(item, classes, names, states, explained) for item in services],
     }
 
 
 def _service(
-    item: str, names: Mapping[str, str], states: Mapping[str, str], explained: Mapping[str, list[FactRecord]]
+    item: str,
+    classes: Mapping[str, str],
+    names: Mapping[str, str],
+    states: Mapping[str, str],
+    explained: Mapping[str, list[FactRecord]],
 ) -> ServiceRecord:
-    return {"id": item, "name": names[item], "state": states[item], "because": explained[item]}
+    return {
+        "id": item,
+        "class": classes[item],
+        "name": names[item],
+        "state": states[item],
+        "because": explained[item],
+    }
 
 
 def _fact(fact: Mapping[str, Any], names: Mapping[str, str]) -> FactRecord:

@@ -160,6 +160,7 @@ IMPACT: ImpactRecord = {
     "services": [
         {
             "id": "id-s",
+            "class": "BusinessService",
             "name": "Web Shop",
             "state": "down",
             "because": [gate("gate_below_required", 1, 0, member("shop", "down"))],
@@ -177,9 +178,21 @@ class TestImpactPicture:
 
     def test_services_come_before_other_items_and_say_why(self) -> None:
         text = drawn(impact_picture(IMPACT))
-        assert (
-            text.index("Services") < text.index("● down  Web Shop  needs shop ● down") < text.index("At risk")
+        service = "● down  Web Shop  BusinessService  needs shop ● down"
+        assert text.index("Services") < text.index(service) < text.index("At risk")
+
+    def test_services_that_redundancy_saved_are_named_in_one_line(self) -> None:
+        saved: ImpactRecord = {
+            **IMPACT,
+            "services": [{"id": f"id-{n}", "name": n, "state": "protected"} for n in ("Tills", "Payroll")],
+        }
+        assert "Unharmed, 2 services: Tills, Payroll" in drawn(impact_picture(saved))
+
+    def test_members_of_one_name_and_state_are_counted(self) -> None:
+        fact = gate(
+            "gate_with_spare", 1, 2, member("kafka", "up"), member("kafka", "down"), member("kafka", "up")
         )
+        assert fact_words(fact).plain == "needs 1 of 3, 2 up: kafka ● down, 2 kafka ○ up"
 
     def test_redundancy_is_worded_as_needed_and_up_with_the_worst_member_first(self) -> None:
         assert "needs 1 of 2, 0 up: web-1 ● down, web-2 ● down" in drawn(impact_picture(IMPACT))
@@ -228,7 +241,7 @@ CHANGE: ChangeRecord = {
     "name": "web-1",
     "kind": "updated",
     "fields": [
-        {"field": "memory", "before": 32, "after": 64},
+        {"field": "memory", "before": 32 * 2**30, "after": 64 * 2**30},
         {"field": "site", "before": None, "after": "muc"},
     ],
     "edges": [
@@ -256,18 +269,20 @@ class TestChangePictures:
                             "recorded_at": "2026-11-24T09:30:15.000Z",
                             "actor": "ada",
                             "source": "demo",
+                            "run": None,
                             "message": "more memory",
                             "reason": "CHG1",
                             "change": CHANGE,
                         }
                     ],
                     "more": True,
-                }
+                },
+                sizes={"memory"},
             )
         )
         assert "●      7  2026-11-24 09:30:15  updated by ada, source demo" in text
         assert "“more memory” [CHG1]" in text
-        assert "memory  32 → 64" in text
+        assert "memory  32 GiB → 64 GiB" in text
         assert "site    - → muc" in text
         assert "~ POWERED_BY → pdu-a  [power]  required 2 → 1" in text
         assert "older changes" in text
