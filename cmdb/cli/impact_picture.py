@@ -66,7 +66,9 @@ def _services(services: Sequence[ServiceRecord], rows: int | None) -> Iterator[R
     ordered = sorted(services, key=rank)
     suffering = [service for service in ordered if service["state"] not in _SAVED]
     if suffering:
-        table = _table("Services", "bold", ("state", "service", "class", "because"))
+        counts = Counter(service["state"] for service in suffering)
+        title = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in counts.items())
+        table = _table(f"Services: {title}", "bold", ("state", "service", "class", "because"))
         for service in suffering[:rows]:
             name = Text(shown(service["name"]), style="bold")
             kind = Text(service.get("class", ""), style="dim")

@@ -28,7 +28,7 @@ query DemoChange($name: String!) {
 }"""
 
 _HISTORY_EVENTS = 50
-_ROWS = 8
+_ROWS = 6
 
 
 class WrongAnswer(Exception):
