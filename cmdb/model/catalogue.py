@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Literal
-
-import yaml
 
 from cmdb.errors import CatalogueError, InvalidValue, NotFound
 from cmdb.model.entries import (
@@ -25,8 +24,8 @@ from cmdb.model.entries import (
     RelationshipEntry,
     ScopedRule,
     entry_record,
-    parse_entry,
 )
+from cmdb.model.entry_text import parse_entries as parse_entries
 from cmdb.model.expressions import Expression, compile_expression
 from cmdb.model.values import INDEX_LIMIT, LIST_LIMIT, TEXT_LIMIT, VALUE_TYPES, Stored, ValueType
 
@@ -46,6 +45,25 @@ RESERVED = frozenset(
     ]
 )
 """Names every item has already, or that the GraphQL contract uses itself; no attribute may take one."""
+
+RESERVED_CLASSES = frozenset(
+    [
+        "ApiToken",
+        "Baseline",
+        "CatalogueEntry",
+        "DiscoveryRun",
+        "IdempotencyKey",
+        "IdentityKey",
+        "Ledger",
+        "Revision",
+        "Source",
+        "Tombstone",
+    ]
+)
+"""Labels of nodes that are no items: a class of such a name would mix its items with them."""
+RESERVED_RELATIONSHIPS = frozenset(["CHANGED", "IDENTIFIES", "REPORTED"])
+"""Types of relationships that are no edges."""
+DEEPEST_CHAIN = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,25 +253,6 @@ class Catalogue:
         return compile_catalogue({**self.entries, **entries})
 
 
-def parse_entries(text: str, origin: str = "catalogue file") -> dict[str, Entry]:
-    """The entries of one YAML text: safe types only, no aliases, no key twice.
-
-    Raises:
-        CatalogueError: not YAML of the right form, or an entry is wrong.
-    """
-    try:
-        raw = yaml.load(text, Loader=_EntryLoader)  # noqa: S506 - a SafeLoader that is stricter still
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise CatalogueError(
-            origin, f"not readable as YAML: {str(error)[:300]}", "mend the text at that place"
-        ) from None
-    if not isinstance(raw, dict):
-        raise CatalogueError(
-            origin, "the text is not a mapping of names to entries", "write `Name: {...}` per entry"
-        )
-    return {str(name): parse_entry(str(name), entry) for name, entry in raw.items()}
-
-
 @cache
 def builtin_catalogue() -> Catalogue:
     """The catalogue that every CMDB starts with: the YAML files in `cmdb/model/builtin`."""
@@ -273,6 +272,8 @@ def compile_catalogue(entries: Mapping[str, Entry]) -> Catalogue:
     Raises:
         CatalogueError: unknown parent, cycle, clash of names, bad type, unknown target class, rule without attribute.
     """
+    for name in sorted(entries.keys() & (RESERVED_CLASSES | RESERVED_RELATIONSHIPS)):
+        raise CatalogueError(name, "the name is reserved for the store itself", "choose another")
     lifecycles = {name: _lifecycle(name, e) for name, e in entries.items() if isinstance(e, LifecycleEntry)}
     class_entries = {name: e for name, e in entries.items() if isinstance(e, ClassEntry)}
     classes: dict[str, ItemClass] = {}
@@ -330,6 +331,8 @@ def _compile_class(
         return done[name]
     if name in below:
         raise CatalogueError(name, f"extends itself through {' < '.join([*below, name])}", "break the cycle")
+    if len(below) >= DEEPEST_CHAIN:
+        raise CatalogueError(below[0], f"has more than {DEEPEST_CHAIN} ancestors", "make the chain shorter")
     entry = entries[name]
     if entry.extends is not None and entry.extends not in entries:
         raise CatalogueError(
@@ -340,6 +343,8 @@ def _compile_class(
     parent = (
         _compile_class(entry.extends, entries, lifecycles, done, (*below, name)) if entry.extends else None
     )
+    if parent and len(parent.chain) > DEEPEST_CHAIN:
+        raise CatalogueError(name, f"has more than {DEEPEST_CHAIN} ancestors", "make the chain shorter")
     attributes = dict(parent.attributes) if parent else {}
     for attribute_name, attribute_entry in entry.attributes.items():
         if attribute_name in RESERVED:
@@ -380,6 +385,14 @@ def _attribute(class_name: str, name: str, entry: AttributeEntry) -> Attribute:
     if (entry.type == "enum") != bool(entry.values):
         raise CatalogueError(
             place, "an enum needs `values`, and nothing else may have them", "mend the entry"
+        )
+    if len(set(entry.values)) < len(entry.values):
+        raise CatalogueError(place, "a value is listed twice", "list each once")
+    if entry.secret and (entry.unique or entry.indexed):
+        raise CatalogueError(
+            place,
+            "a secret cannot be unique or indexed: its value would stand in keys and indexes",
+            "drop one of the two",
         )
     if entry.required and entry.computed:
         raise CatalogueError(place, "a computed attribute cannot be required", "drop one of the two")
@@ -430,6 +443,17 @@ def _check_rules(catalogue: Catalogue) -> None:
                 raise CatalogueError(
                     item_class.name, f"identity rule {rule} names no attribute {missing}", "mend it"
                 )
+            secret = [
+                a
+                for a in rule.attributes
+                if a in item_class.attributes and item_class.attributes[a].entry.secret
+            ]
+            if secret:
+                raise CatalogueError(
+                    item_class.name,
+                    f"identity rule {rule} names the secret {secret}",
+                    "identify by what may be seen",
+                )
             if rule.within is not None and rule.within not in catalogue.relationships:
                 raise CatalogueError(
                     item_class.name, f"identity rule {rule}: no type {rule.within}", "mend it"
@@ -446,7 +470,8 @@ def _check_rules(catalogue: Catalogue) -> None:
 
 
 def _check_field_names(catalogue: Catalogue) -> None:
-    """Attributes, relationship types and inverses become fields of one object: no two may share a name."""
+    """Attributes, relationship types and inverses become fields of one object: no two may share a name, or be told
+    apart only by an underscore before a digit, which clients that write `ipv4` for `ipv_4` would not see."""
     plurals: dict[str, str] = {}
     for item_class in catalogue.classes.values():
         other = plurals.setdefault(item_class.plural, item_class.name)
@@ -454,16 +479,27 @@ def _check_field_names(catalogue: Catalogue) -> None:
             raise CatalogueError(
                 item_class.name, f"its plural {item_class.plural} is {other}'s", "give a `plural`"
             )
-        taken = dict.fromkeys(item_class.attributes, "an attribute") | dict.fromkeys(
-            RESERVED, "a reserved name"
-        )
+        taken = dict.fromkeys(map(_spelling, RESERVED), "a reserved name")
+        for name, attribute in item_class.attributes.items():
+            if _spelling(name) in taken:
+                place = f"{attribute.declared_by}.{name}"
+                raise CatalogueError(
+                    place, f"it clashes with {taken[_spelling(name)]}", "choose another name"
+                )
+            taken[_spelling(name)] = f"the attribute {name}"
         fields = [(r.name.lower(), r.name) for r in catalogue.outgoing(item_class.name)]
         fields += [(r.inverse, r.name) for r in catalogue.incoming(item_class.name)]
         for field_name, relationship in fields:
-            if field_name in taken:
-                fault = f"its field {field_name} on {item_class.name} clashes with {taken[field_name]}"
+            if _spelling(field_name) in taken:
+                fault = (
+                    f"its field {field_name} on {item_class.name} clashes with {taken[_spelling(field_name)]}"
+                )
                 raise CatalogueError(relationship, fault, "choose another name or `inverse`")
-            taken[field_name] = relationship
+            taken[_spelling(field_name)] = relationship
+
+
+def _spelling(name: str) -> str:
+    return re.sub(r"_(?=[0-9])", "", name)
 
 
 def _plural(name: str) -> str:
@@ -471,34 +507,3 @@ def _plural(name: str) -> str:
     if snake.endswith("y") and snake[-2] not in "aeiou":
         return f"{snake[:-1]}ies"
     return f"{snake}es" if snake.endswith(("s", "x", "ch", "sh")) else f"{snake}s"
-
-
-def merge_entries(*parts: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
-    """Entries of several parts; a later one replaces an earlier one of its name."""
-    return {name: entry for part in parts for name, entry in part}
-
-
-class _EntryLoader(yaml.SafeLoader):
-    """YAML with JSON's types only, without aliases, and without a key twice."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.YAMLError(f"keys are words; quote {key!r} (line {key_node.start_mark.line + 1})")
-            if key in seen:
-                raise yaml.YAMLError(f"key {key!r} twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_EntryLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}

@@ -6,19 +6,25 @@ its kind: `Server` is a class, `RUNS_ON` a relationship type, `change` a lifecyc
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from cmdb.errors import CatalogueError
+from cmdb.errors import CatalogueError, InvalidValue
+from cmdb.model.values import check_json
 
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 RelationshipName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$", max_length=64)]
 AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=64)]
 EnumValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,63}$")]
+StateName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=64)]
 Language = Annotated[str, StringConstraints(pattern=r"^(en|zh)$")]
+Rule = Annotated[tuple[str, ...], Field(min_length=1)]
+ENTRY_LIMIT = 262_144
+"""Most characters of one entry as JSON."""
 
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 _RELATIONSHIP = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
@@ -66,7 +72,7 @@ class ClassEntry(_Entry):
     layer: str | None = None
     lifecycle: str | None = None
     attributes: Mapping[AttributeName, AttributeEntry] = Field(default_factory=dict)
-    identify: tuple[tuple[str, ...] | ScopedRule, ...] = ()
+    identify: tuple[Rule | ScopedRule, ...] = ()
     inherit_identity: bool = True
 
 
@@ -96,7 +102,7 @@ class LifecycleEntry(_Entry):
     initial: str
     may_start: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
-    states: Mapping[str, StateEntry]
+    states: Mapping[StateName, StateEntry] = Field(min_length=1)
 
 
 Entry = ClassEntry | RelationshipEntry | LifecycleEntry
@@ -122,6 +128,12 @@ def parse_entry(name: str, raw: object) -> Entry:
         )
     if len(name) > 64:
         raise CatalogueError(name[:80], f"the name has {len(name)} characters", "use at most 64")
+    try:
+        check_json(raw)
+    except InvalidValue as error:
+        raise CatalogueError(name, str(error), "an entry holds plain JSON values only") from None
+    if len(json.dumps(raw)) > ENTRY_LIMIT:
+        raise CatalogueError(name, "the entry is too long", f"an entry has at most {ENTRY_LIMIT} characters")
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
