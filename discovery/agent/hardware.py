@@ -16,7 +16,7 @@ CLASS_BY_CHASSIS = {
     **dict.fromkeys(("30", "31", "32", "34", "35", "36"), "Workstation"),
     **dict.fromkeys(("17", "22", "23", "25", "28", "29"), "Server"),
 }
-"""The class by the chassis type of SMBIOS (DMTF DSP0134, section 7.4.1): desktops and laptops, and what stands in racks."""
+"""The class by the chassis type of SMBIOS (DMTF DSP0134, section 7.4.1)."""
 VIRTUAL = re.compile(
     r"kvm|qemu|vmware|virtualbox|bochs|xen|openstack|amazon ec2|google compute|virtual machine|firecracker|"
     r"parallels|bhyve|hvm domu|alibaba cloud|digitalocean|cloud hypervisor",
@@ -74,7 +74,7 @@ def _board(machine: Machine) -> dict[str, Any]:
     if found["uuid"]:
         found["uuid"] = found["uuid"].lower()
     if not machine.exists(DMI):
-        machine.miss("maker, model and serial number (no DMI table)")
+        machine.miss("maker, model and serial number (the machine shows no DMI table)")
     return {name: value for name, value in found.items() if value}
 
 
@@ -129,8 +129,10 @@ def _system(machine: Machine) -> dict[str, Any]:
         "last_boot": _last_boot(machine),
     }
     facts["os_version"] = facts["os_version"] or release.get("VERSION_ID")
-    if not facts["architecture"] and machine.is_running:
-        facts["architecture"] = os.uname().machine
+    if machine.is_running:
+        running = os.uname()
+        facts["kernel"] = facts["kernel"] or running.release
+        facts["architecture"] = facts["architecture"] or running.machine
     return {name: value for name, value in facts.items() if value}
 
 

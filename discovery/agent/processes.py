@@ -56,15 +56,18 @@ class Traffic:
 def read_traffic(machine: Machine, own: Iterable[Ip], ignored: frozenset[int] = frozenset()) -> Traffic:
     """What runs and who talks to whom; `own` are the machine's addresses, `ignored` pids are not looked at."""
     sockets = read_sockets(machine)
-    processes = {p.pid: p for p in _processes(machine) if p.pid not in ignored}
+    every = list(_processes(machine))
+    hidden = {s.inode for s in sockets if s.listening} - {
+        inode for process in every for inode in process.inodes
+    }
+    if hidden:
+        machine.miss(f"who holds {len(hidden)} listening sockets (other users' need root)", things=True)
+    processes = {process.pid: process for process in every if process.pid not in ignored}
     holders: dict[int, list[int]] = defaultdict(list)
     for process in processes.values():
         for inode in process.inodes:
             holders[inode].append(process.pid)
     owned = [socket for socket in sockets if socket.inode in holders]
-    unowned = sum(socket.listening for socket in sockets) - sum(socket.listening for socket in owned)
-    if unowned and not ignored:
-        machine.miss(f"which processes hold {unowned} listening sockets (needs root)")
     groups = _groups(processes, holders, owned)
     return _traffic(machine, processes, holders, owned, groups, set(own))
 
@@ -104,9 +107,7 @@ def _traffic(
     uses = {(instances[a].name, instances[b].name) for a, b in calls if isinstance(b, int)}
     peers = {(instances[a].name, b) for a, b in calls if not isinstance(b, int) and not b.is_link_local}
     if len(peers) > PEERS_LIMIT:
-        machine.miss(
-            f"{len(peers) - PEERS_LIMIT} further addresses that were talked to (told: {PEERS_LIMIT})"
-        )
+        machine.miss(f"{len(peers) - PEERS_LIMIT} more addresses that were talked to", things=True)
     return Traffic(
         tuple(sorted({i.name: i for i in instances.values()}.values(), key=lambda i: i.name)),
         tuple(sorted(pair for pair in uses if pair[0] != pair[1])),

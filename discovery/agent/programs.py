@@ -58,15 +58,9 @@ _INTERPRETER = re.compile(r"(python|pypy|perl|ruby|node|nodejs|php|java|bash|sh|
 _TITLE = re.compile(r"^([\w.+-]+):(\s|$)")
 _JAVA_CLASS = re.compile(r"[a-z][\w]*(\.[\w$]+)+")
 _VALUED = {"python": "WXcm", "perl": "IMm", "ruby": "IrE", "php": "cdz", "bash": "oO", "sh": "o", "dash": "o"}
-_JAVA_VALUED = (
-    "-cp",
-    "-classpath",
-    "--class-path",
-    "-p",
-    "--module-path",
-    "--add-modules",
-    "--add-opens",
-    "--add-exports",
+_JAVA_VALUED = frozenset(
+    ["-cp", "-classpath", "--class-path", "-p", "--module-path"]
+    + ["--add-modules", "--add-opens", "--add-exports", "--add-reads"]
 )
 
 

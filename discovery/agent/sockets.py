@@ -1,4 +1,4 @@
-"""Sockets, from /proc/net: who listens, who is connected to whom (the kernel's Documentation/networking/proc_net_tcp)."""
+"""Sockets, from /proc/net: who listens, who is connected to whom (kernel: Documentation/networking/proc_net_tcp)."""
 
 from __future__ import annotations
 

@@ -9,21 +9,8 @@ from dataclasses import dataclass
 from discovery.agent.files import Machine, identifier
 
 NETWORK_FORMATS = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "ceph",
-        "glusterfs",
-        "fuse.glusterfs",
-        "fuse.sshfs",
-        "fuse.ceph",
-        "9p",
-        "virtiofs",
-        "zfs",
-        "lustre",
-    ]
+    ["nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "virtiofs", "zfs", "lustre"]
+    + ["fuse.glusterfs", "fuse.sshfs", "fuse.ceph"]
 )
 """File systems that the kernel lists without a device, and that keep data all the same."""
 IMAGES = frozenset(["squashfs", "iso9660", "udf", "erofs"])
@@ -84,7 +71,7 @@ def read_disks(machine: Machine) -> list[Disk]:
 
 
 def read_file_systems(machine: Machine) -> list[MountedFileSystem]:
-    """Mounted file systems that keep data, by mount point; a device mounted twice is told of once, at its shortest path."""
+    """Mounted file systems that keep data, by mount point; each device once, at its shortest path."""
     on_devices = {line.strip() for line in machine.lines("/proc/filesystems") if not line.startswith("nodev")}
     kept = (on_devices | NETWORK_FORMATS) - IMAGES
     chosen: dict[str, tuple[str, str]] = {}
