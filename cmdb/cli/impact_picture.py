@@ -139,7 +139,7 @@ def _members(members: Sequence[MemberRecord]) -> Text:
     """The worst first; those of one name and state together, as `3 kafka ○ up`."""
     ranks = {state: rank for rank, state in enumerate(STATE_STYLES)}
     alike = Counter((member["name"], member["state"]) for member in members)
-    worst_first = sorted(alike.items(), key=lambda pair: ranks.get(pair[0][1], len(ranks)))
+    worst_first = sorted(alike.items(), key=lambda pair: (ranks.get(pair[0][1], len(ranks)), pair[0]))
     text = Text(", ").join(
         Text(f"{f'{number} ' if number > 1 else ''}{shown(name)} ").append_text(state_text(state))
         for (name, state), number in worst_first[:_MEMBERS_SHOWN]

@@ -98,6 +98,7 @@ def ask_impact(
         if not more:
             break
         services += [service["id"] for service in more]
+    answer["failed"].sort(key=lambda item: variables["down"].index(item["id"]))
     return impact_record(answer, services)
 
 

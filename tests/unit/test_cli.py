@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from graphql import GraphQLSchema, build_schema, parse, validate
 from rich.console import Console, RenderableType
 
+from cmdb.cli import administration, exporting, looking, past, serving, session, what_if
 from cmdb.cli.change_picture import diff_picture, history_picture
 from cmdb.cli.client import DEFAULT_URL, Access, Client, Refused
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
@@ -26,6 +28,7 @@ from cmdb.cli.records import (
 from cmdb.cli.session import as_of_input
 from cmdb.cli.terminal import shown
 from cmdb.cli.trees import walk_picture
+from cmdb.demo import loading, questions
 from cmdb.errors import Ambiguous, BadRequest, NotFound, StoreUnavailable
 
 
@@ -400,3 +403,27 @@ class TestAsOf:
     def test_anything_else_is_refused_with_the_way_out(self) -> None:
         with pytest.raises(BadRequest, match="neither a revision number nor a time"):
             as_of_input("yesterday")
+
+
+CONTRACT = Path(__file__).resolve().parents[2] / "graphql" / "schema.graphql"
+MODULES = (administration, exporting, looking, past, serving, session, what_if, questions, loading)
+DOCUMENTS = {
+    f"{module.__name__}.{name}": text
+    for module in MODULES
+    for name, text in vars(module).items()
+    if isinstance(text, str) and text.lstrip().startswith(("query ", "mutation ")) and "%s" not in text
+}
+
+
+@pytest.fixture(scope="module")
+def contract() -> GraphQLSchema:
+    return build_schema(CONTRACT.read_text(encoding="utf-8"), assume_valid_sdl=True)
+
+
+class TestDocuments:
+    def test_those_of_every_module_were_found(self) -> None:
+        assert {name.rpartition(".")[0] for name in DOCUMENTS} == {module.__name__ for module in MODULES}
+
+    @pytest.mark.parametrize("name", DOCUMENTS)
+    def test_each_fits_the_contract(self, name: str, contract: GraphQLSchema) -> None:
+        assert validate(contract, parse(DOCUMENTS[name])) == []

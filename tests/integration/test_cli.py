@@ -1,0 +1,406 @@
+"""The command line against a real service: `cmdb serve` in a process of its own, other commands as users call them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from cmdb.cli import main
+from cmdb.store.connection import Connection
+
+# One service for all tests of this file, and the graph to itself: they run together, in one worker.
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+class Neo4jAddress(Protocol):
+    """What the fixture of `tests/conftest.py` gives."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+CLEAR = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS"
+SHOP = {
+    "source": "by-hand",
+    "items": [
+        {"ref": "shop", "class": "BusinessService", "key": "shop", "attributes": {"name": "Web Shop"}},
+        {"ref": "web", "class": "Cluster", "key": "web", "attributes": {"name": "web", "kind": "web"}},
+        {"ref": "a", "class": "Server", "key": "1", "attributes": {"name": "web-1", "memory": "64 GiB"}},
+        {"ref": "b", "class": "Server", "key": "2", "attributes": {"name": "web-2"}},
+        {"ref": "dns", "class": "ApplicationService", "key": "dns", "attributes": {"name": "dns"}},
+    ],
+    "edges": [
+        {"type": "DEPENDS_ON", "from": "shop", "to": "web"},
+        {"type": "USES", "from": "shop", "to": "dns"},
+        {"type": "HAS_MEMBER", "from": "web", "to": "a", "group": "members", "required": 1},
+        {"type": "HAS_MEMBER", "from": "web", "to": "b", "group": "members", "required": 1},
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever the command printed
+        """The one JSON value of standard output."""
+        [line] = self.out.splitlines()
+        return json.loads(line)
+
+
+Cmdb = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cmdb-data")
+
+
+@pytest.fixture(scope="module")
+def url(neo4j_server: Neo4jAddress, data_dir: Path) -> Iterator[str]:
+    """The address of a service on the session's Neo4j, which is emptied first."""
+
+    async def clear() -> None:
+        connection = await Connection.open(
+            neo4j_server.uri, neo4j_server.user, neo4j_server.password, deadline=60
+        )
+        await connection.run(CLEAR)
+        await connection.close()
+
+    asyncio.run(clear())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CMDB_")}
+    environment |= {
+        "CMDB_NEO4J_URI": neo4j_server.uri,
+        "CMDB_NEO4J_USER": neo4j_server.user,
+        "CMDB_NEO4J_PASSWORD": neo4j_server.password,
+    }
+    log = data_dir / "log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cmdb.cli", "serve", "--port", "0", "--data", str(data_dir)],
+            env=environment,
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        yield _announced(process, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _announced(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r'"url": ?"(http://[^"]+)"', log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(f"the service did not start: {log.read_text()[-3000:]}")
+
+
+@pytest.fixture
+def cmdb(
+    url: str, data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cmdb:
+    """Runs a command with the admin's token, which it finds in the data directory, or with another."""
+    monkeypatch.setenv("CMDB_URL", url)
+    monkeypatch.setenv("CMDB_DATA", str(data_dir))
+
+    def run(*arguments: str, token: str | None = None, environment: dict[str, str] | None = None) -> Ended:
+        with monkeypatch.context() as scope:
+            for name, value in ({"CMDB_TOKEN": token} if token else {} | (environment or {})).items():
+                scope.setenv(name, value)
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main(arguments)
+            out, err = capsys.readouterr()
+            return Ended(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def shop(cmdb: Cmdb, tmp_path: Path) -> dict[str, Any]:
+    """The estate of `SHOP` is there; the answer to importing it (again)."""
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps(SHOP))
+    ended = cmdb("import", str(file), "--json")
+    assert ended.status == 0, ended.err
+    answer: dict[str, Any] = ended.json
+    return answer
+
+
+def test_import_prints_the_documented_object_a_file_and_the_same_file_again_changes_nothing(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    again = cmdb("import", str(tmp_path / "shop.json"), "--json").json
+    assert again == {
+        "file": str(tmp_path / "shop.json"),
+        "format": "observation",
+        "items": 5,
+        "edges": 4,
+        "created": 0,
+        "changed": 0,
+        "unchanged": 5,
+        "refused": [],
+        "revision": None,
+    }
+    assert shop.keys() == again.keys()
+
+
+def test_a_dry_run_tells_the_same_and_writes_nothing(cmdb: Cmdb, tmp_path: Path) -> None:
+    file = tmp_path / "new.json"
+    dry = {"ref": "x", "class": "Server", "attributes": {"name": "dry"}}
+    file.write_text(json.dumps({"source": "s", "items": [dry]}))
+    ended = cmdb("import", str(file), "--dry-run", "--json")
+    assert (ended.status, ended.json["created"], ended.json["revision"]) == (0, 1, None)
+    assert cmdb("get", "Server", "dry").status == 3
+
+
+def test_a_refused_file_is_told_with_its_places_and_does_not_keep_the_others_back(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(
+        json.dumps({"source": "s", "items": [{"ref": "x", "class": "Sever", "attributes": {"name": "x"}}]})
+    )
+    ended = cmdb("import", str(bad), str(tmp_path / "shop.json"), "--json")
+    first, second = map(json.loads, ended.out.splitlines())
+    assert ended.status == 1
+    assert "items[0]" in first["refused"][0]["where"]
+    assert "Sever" in first["refused"][0]["why"]
+    assert second["refused"] == []
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(cmdb: Cmdb) -> None:
+    ended = cmdb("import", "/nowhere/at-all.json")
+    assert (ended.status, "no file" in ended.err) == (2, True)
+
+
+def test_status_tells_revision_counts_and_who_asks(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    record = cmdb("status", "--json").json
+    assert record["counts"]["business_services"] == 1
+    assert record["viewer"] == {"actor": "admin", "role": "admin"}
+    assert record["service"]["ready"] is True
+    assert "Web Shop" not in cmdb("status").out
+
+
+def test_find_lists_what_has_the_words(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    def found() -> list[str]:
+        return [item["name"] for item in cmdb("find", "web", "--json").json]
+
+    deadline = time.monotonic() + 10  # Neo4j's full-text index follows its commits
+    while len(found()) < 4 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert {"Web Shop", "web", "web-1", "web-2"} <= set(found())
+
+
+def test_get_shows_attributes_in_readable_units_and_edges_on_both_sides(
+    cmdb: Cmdb, shop: dict[str, Any]
+) -> None:
+    text = cmdb("get", "Server", "web-1").out
+    assert re.search(r"memory +64 GiB", text)
+    assert re.search(r"has member +web +Cluster +members: needs 1", text)
+    record = cmdb("get", "Host", "web-1", "--json").json
+    assert record["attributes"]["memory"] == 64 * 2**30
+    assert record["edges"][0]["source_name"] == "web"
+
+
+def test_dependencies_are_a_tree_with_redundancy_groups(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    lines = cmdb("deps", "Web Shop").out.splitlines()
+    assert lines[0] == "Web Shop  BusinessService · business"
+    assert "├── depends on web  Cluster · compute" in lines
+    assert "│   └── members: needs 1 of 2" in lines
+    assert "└── uses dns  ApplicationService · application  (soft)" in lines
+    assert "shop" not in cmdb("deps", "Web Shop", "--type", "DEPENDS_ON").out.lower().split("\n", 1)[1]
+
+
+def test_dependents_go_the_other_way(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    walk = cmdb("dependents", "web-1", "--json").json
+    assert [item["name"] for item in walk["items"]] == ["web", "Web Shop"]
+
+
+def test_names_are_ids_names_or_class_and_name(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    item_id = cmdb("get", "Server", "web-1", "--json").json["id"]
+    for name in (item_id, "web-1", "Server/web-1", "Host/web-1"):
+        assert cmdb("deps", name, "--json").json["start"]["id"] == item_id
+
+
+def test_an_ambiguous_name_lists_the_candidates(cmdb: Cmdb, tmp_path: Path) -> None:
+    twins = [{"ref": c, "class": c, "key": c, "attributes": {"name": "twin"}} for c in ("Server", "Cluster")]
+    (tmp_path / "twins.json").write_text(json.dumps({"source": "s", "items": twins}))
+    assert cmdb("import", str(tmp_path / "twins.json")).status == 0
+    ended = cmdb("deps", "twin", "--json")
+    assert ended.status == 3
+    error = json.loads(ended.err)["error"]
+    assert error["code"] == "AMBIGUOUS"
+    assert sorted(c["class"] for c in error["candidates"]) == ["Cluster", "Server"]
+    assert cmdb("deps", "Cluster/twin").status == 0
+
+
+def test_an_unknown_name_is_not_found(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    ended = cmdb("history", "web-7000")
+    assert (ended.status, "no item 'web-7000'" in ended.err) == (3, True)
+
+
+def test_impact_has_the_documented_form_and_names_what_redundancy_saved(
+    cmdb: Cmdb, shop: dict[str, Any]
+) -> None:
+    one = cmdb("impact", "--down", "web-1", "--json").json
+    assert {"revision", "down", "degraded", "at_risk", "services"} <= one.keys()
+    assert [item["name"] for item in one["down"]] == ["web-1"]
+    assert [item["name"] for item in one["at_risk"]] == ["web", "Web Shop"]
+    assert {"id", "class", "name", "because"} <= one["at_risk"][0].keys()
+    assert {(s["name"], s["state"]) for s in one["services"]} == {("Web Shop", "at_risk")}
+    fact = one["at_risk"][0]["because"][0]
+    assert (fact["code"], fact["required"], fact["up"]) == ("gate_without_spare", 1, 1)
+
+
+def test_several_failures_at_once_are_judged_together(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    text = cmdb("impact", "--down", "web-1", "--down", "Server/web-2").out
+    assert text.startswith("If web-1 and web-2 fail together: 4 down")
+    assert "needs 1 of 2, 0 up: web-1 ● down, web-2 ● down" in text
+    assert cmdb("impact", "--down", "dns", "--json").json["degraded"][0]["name"] == "Web Shop"
+    assert cmdb("impact", "--down", "dns", "--type", "DEPENDS_ON", "--json").json["degraded"] == []
+
+
+def put_memory(cmdb: Cmdb, tmp_path: Path, memory: str) -> int:
+    changed = {"ref": "a", "class": "Server", "key": "1", "attributes": {"name": "web-1", "memory": memory}}
+    (tmp_path / "memory.json").write_text(json.dumps({"source": "by-hand", "items": [changed]}))
+    revision: int = cmdb("import", str(tmp_path / "memory.json"), "--json").json["revision"]
+    return revision
+
+
+def test_history_diff_and_as_of_tell_of_a_change_and_undo_takes_it_back(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    revision = put_memory(cmdb, tmp_path, "128 GiB")
+    assert "memory  64 GiB → 128 GiB" in cmdb("history", "web-1").out
+
+    diff = cmdb("diff", str(revision - 1), str(revision), "--json").json
+    [change] = diff["changes"]
+    assert (diff["from"], diff["to"], change["name"], change["kind"]) == (
+        revision - 1,
+        revision,
+        "web-1",
+        "updated",
+    )
+    assert change["fields"] == [{"field": "memory", "before": 64 * 2**30, "after": 128 * 2**30}]
+    assert "no difference" in cmdb("diff", str(revision - 1), str(revision), "--scope", "web-2").out
+
+    past = cmdb("get", "Server", "web-1", "--as-of", str(revision - 1), "--json").json
+    assert past["attributes"]["memory"] == 64 * 2**30
+
+    assert cmdb("undo", str(revision), "--dry-run").status == 0
+    undone = cmdb("undo", str(revision), "--json").json
+    assert undone["revision"] == revision + 1
+    assert cmdb("get", "Server", "web-1", "--json").json["attributes"]["memory"] == 64 * 2**30
+
+
+def test_undo_of_what_was_changed_since_is_refused(cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path) -> None:
+    first = put_memory(cmdb, tmp_path, "256 GiB")
+    put_memory(cmdb, tmp_path, "64 GiB")
+    assert cmdb("undo", str(first)).status == 1
+
+
+def test_a_baseline_is_a_name_for_a_moment(cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path) -> None:
+    made = cmdb("baseline", "create", "before", "--scope", "Web Shop", "--json").json
+    assert made["size"] == 5
+    put_memory(cmdb, tmp_path, "512 GiB")
+    assert [c["name"] for c in cmdb("diff", "before", "--json").json["changes"]] == ["web-1"]
+    put_memory(cmdb, tmp_path, "64 GiB")
+    assert "before" in cmdb("baseline", "list").out
+    assert cmdb("baseline", "delete", "before").status == 0
+    assert cmdb("diff", "before").status == 3
+
+
+def test_a_catalogue_file_adds_a_class_without_restart(cmdb: Cmdb, tmp_path: Path) -> None:
+    file = tmp_path / "robots.yaml"
+    file.write_text("Robot:\n  extends: Equipment\n  description: A picking robot.\n  layer: facility\n")
+    assert cmdb("catalogue", "apply", str(file), "--dry-run").status == 0
+    assert cmdb("catalogue", "show", "Robot").status == 3
+    assert cmdb("catalogue", "apply", str(file)).status == 0
+    assert "extends: Equipment" in cmdb("catalogue", "show", "Robot").out
+    robot = {
+        "ref": "r",
+        "class": "Robot",
+        "attributes": {"name": "r2", "serial_number": "1", "manufacturer": "M"},
+    }
+    (tmp_path / "robot.json").write_text(json.dumps({"source": "s", "items": [robot]}))
+    assert cmdb("import", str(tmp_path / "robot.json")).status == 0
+    assert cmdb("get", "Robot", "r2", "--json").json["class"] == "Robot"
+
+
+def test_a_wrong_catalogue_entry_is_refused_with_the_way_out(cmdb: Cmdb, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text("Robot2:\n  extends: Nothing\n  description: A robot.\n")
+    ended = cmdb("catalogue", "apply", str(file))
+    assert (ended.status, "name a class that exists" in ended.err) == (1, True)
+
+
+def test_a_token_has_the_rights_of_its_role_until_it_is_revoked(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    made = cmdb("token", "create", "--role", "viewer", "--name", "vera", "--json").json
+    assert cmdb("deps", "web", token=made["token"]).status == 0
+    assert cmdb("import", str(tmp_path / "shop.json"), token=made["token"]).status == 4
+    assert cmdb("token", "list", token=made["token"]).status == 4
+    assert "vera" in cmdb("token", "list").out
+    assert made["token"] not in cmdb("token", "list", "--json").out
+    assert cmdb("token", "revoke", made["id"]).status == 0
+    assert cmdb("deps", "web", token=made["token"]).status == 4
+
+
+def test_audit_finds_the_chain_whole(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    ended = cmdb("audit", "ledger", "--json")
+    assert (ended.status, ended.json["ok"], ended.json["problems"]) == (0, True, [])
+
+
+def test_an_export_as_an_observation_imports_without_a_change(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "estate.json"
+    assert cmdb("export", "--form", "observation", "--output", str(file), "--source", "by-hand").status == 0
+    answer = cmdb("import", str(file), "--json").json
+    assert (answer["created"], answer["changed"], answer["refused"]) == (0, 0, [])
+    assert answer["items"] >= 5
+
+
+def test_an_export_as_lines_has_every_item_and_edge_once(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    head, *lines = map(json.loads, cmdb("export").out.splitlines())
+    items = [line["item"]["id"] for line in lines if "item" in line]
+    edges = [line["edge"] for line in lines if "edge" in line]
+    assert head["revision"] == cmdb("status", "--json").json["revision"]
+    assert len(items) == len(set(items)) == cmdb("status", "--json").json["counts"]["items"]
+    assert {edge["type"] for edge in edges} >= {"DEPENDS_ON", "USES", "HAS_MEMBER"}
+    assert len({(e["type"], e["source"], e["target"], e["group"]) for e in edges}) == len(edges)
+
+
+def test_no_service_is_said_with_exit_status_5(cmdb: Cmdb) -> None:
+    ended = cmdb("status", environment={"CMDB_URL": "http://127.0.0.1:9"})
+    assert (ended.status, "cmdb serve" in ended.err) == (5, True)
+
+
+def test_a_wrong_option_is_a_usage_error(cmdb: Cmdb) -> None:
+    assert cmdb("impact", "--dwon", "web-1").status == 2
