@@ -10,11 +10,30 @@ from pathlib import Path
 READ_LIMIT = 16 * 1024 * 1024
 
 JUNK = frozenset(
-    ["default string", "to be filled by o.e.m.", "not specified", "not applicable", "not available"]
-    + ["system serial number", "system product name", "system manufacturer"]
-    + ["chassis serial number", "base board serial number", "03000200-0400-0500-0006-000700080009"]
-    + ["none", "n/a", "na", "unknown", "invalid", "oem", "o.e.m."]
-    + ["0123456789", "123456789", "1234567890", "xxxxxxxxxx"]
+    [
+        "default string",
+        "to be filled by o.e.m.",
+        "not specified",
+        "not applicable",
+        "not available",
+        "system serial number",
+        "system product name",
+        "system manufacturer",
+        "chassis serial number",
+        "base board serial number",
+        "03000200-0400-0500-0006-000700080009",
+        "none",
+        "n/a",
+        "na",
+        "unknown",
+        "invalid",
+        "oem",
+        "o.e.m.",
+        "0123456789",
+        "123456789",
+        "1234567890",
+        "xxxxxxxxxx",
+    ]
 )
 """What makers write where a value should be; folded to lower case."""
 

@@ -59,8 +59,17 @@ _TITLE = re.compile(r"^([\w.+-]+):(\s|$)")
 _JAVA_CLASS = re.compile(r"[a-z][\w]*(\.[\w$]+)+")
 _VALUED = {"python": "WXcm", "perl": "IMm", "ruby": "IrE", "php": "cdz", "bash": "oO", "sh": "o", "dash": "o"}
 _JAVA_VALUED = frozenset(
-    ["-cp", "-classpath", "--class-path", "-p", "--module-path"]
-    + ["--add-modules", "--add-opens", "--add-exports", "--add-reads"]
+    [
+        "-cp",
+        "-classpath",
+        "--class-path",
+        "-p",
+        "--module-path",
+        "--add-modules",
+        "--add-opens",
+        "--add-exports",
+        "--add-reads",
+    ]
 )
 
 

@@ -9,8 +9,21 @@ from dataclasses import dataclass
 from discovery.agent.files import Machine, identifier
 
 NETWORK_FORMATS = frozenset(
-    ["nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "virtiofs", "zfs", "lustre"]
-    + ["fuse.glusterfs", "fuse.sshfs", "fuse.ceph"]
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "ceph",
+        "glusterfs",
+        "9p",
+        "virtiofs",
+        "zfs",
+        "lustre",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "fuse.ceph",
+    ]
 )
 """File systems that the kernel lists without a device, and that keep data all the same."""
 IMAGES = frozenset(["squashfs", "iso9660", "udf", "erofs"])
