@@ -31,6 +31,7 @@ from cmdb.store.reading import (
     PresentReader,
     RelatedPage,
     RelatedRequest,
+    has_words,
     parse_cursor,
     words_of,
 )
@@ -184,7 +185,7 @@ class PastReader:
             if classes and not any(_is_a(catalogue, item, name) for name in classes):
                 continue
             seen = [word for name in properties for word in words_of(str(read_value(item, name) or ""))]
-            if words and all(any(other.startswith(word) for other in seen) for word in words):
+            if words and has_words(words, seen):
                 hits[item.id] = (self._past(item), 0.0)
         listed = dict(list(hits.items())[:first])
         dated = await self._dated({item_id: item for item_id, (item, _) in listed.items()})

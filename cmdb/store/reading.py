@@ -371,10 +371,28 @@ def parse_cursor(cursor: str, length: int, kind: str) -> list[Any]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text as the full-text index has them, more or less: lower case, at most ten."""
+    """The words of a text as people see them, in lower case, at most ten; dots may be inside: `10.1.2.3`."""
     return _WORD.findall(text.lower())[:10]
 
 
+def has_words(words: Iterable[str], text: Iterable[str]) -> bool:
+    """Whether every word begins one of the text's words, or all its parts between dots do."""
+    seen = {part for word in text for part in (word, *word.split("."))}
+
+    def begins(part: str) -> bool:
+        return any(other.startswith(part) for other in seen)
+
+    return all(begins(word) or all(map(begins, word.split("."))) for word in words)
+
+
 def lucene_query(text: str) -> str:
-    """A Lucene query in which every word of the text must be met, in full or as a beginning; empty without words."""
-    return " AND ".join('("' + word + '"^4 OR ' + word.replace(".", "\\.") + "*)" for word in words_of(text))
+    """A Lucene query in which every word of the text must be met, in full or as a beginning; empty without words.
+
+    The index may have split a word at its dots (`01.example`) or not (`10.1.2.3`), so both are asked for.
+    """
+    return " AND ".join(_lucene_word(word) for word in words_of(text))
+
+
+def _lucene_word(word: str) -> str:
+    parts = " AND ".join(part + "*" for part in word.split(".") if part)
+    return '("' + word + '"^4 OR ' + word.replace(".", "\\.") + "* OR (" + parts + "))"

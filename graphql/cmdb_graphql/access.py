@@ -83,7 +83,7 @@ def require_source(caller: Caller, source: str) -> None:
 
 
 class Authenticator:
-    """Turns tokens into callers. What Neo4j said of a token is believed for `seconds`: then a revoked one is refused."""
+    """Turns tokens into callers. What Neo4j said of a token is believed for `seconds`, so a revoked one ends then."""
 
     def __init__(self, tokens: Tokens, *, seconds: float = 0.9, size: int = 4_096) -> None:
         self._tokens = tokens

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from rich.console import Console
 from starlette.requests import HTTPConnection
 
 from cmdb.errors import CmdbError, Forbidden
+from cmdb.model.catalogue import builtin_catalogue
 from cmdb.settings import Settings
 from cmdb.store.local_server import Health, LocalServer
 from cmdb.store.store import Store
@@ -31,12 +33,13 @@ from cmdb_graphql.context import Context, Services
 from cmdb_graphql.errors import refusal_of
 from cmdb_graphql.ingest import ingest_router, refused
 from cmdb_graphql.observability import Metrics, RequestMetrics, configure_logging
-from cmdb_graphql.schema import SchemaRegistry
+from cmdb_graphql.schema import BuiltSchema, SchemaRegistry
 from cmdb_graphql.static_files import SecurityHeaders, static_router
 from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, TransportSettings
 
 READY_SECONDS = 2.0
 HEAL_SECONDS = 2.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FIRST_TOKEN_LIFETIME = timedelta(days=366)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.service")
@@ -60,10 +63,10 @@ class Service:
         services.store.connection.on_statement.append(lambda _statement: self.metrics.statements.inc())
 
     @classmethod
-    async def start(cls, store: Store, settings: Settings) -> Service:
-        """Build the schema and begin to follow the catalogue."""
+    async def start(cls, store: Store, settings: Settings, built: BuiltSchema | None = None) -> Service:
+        """Build the schema, unless it was `built` already, and begin to follow the catalogue."""
         services = Services(store, settings)
-        schemas = await SchemaRegistry.start(lambda: store.catalogue)
+        schemas = await SchemaRegistry.start(lambda: store.catalogue, built)
         store.on_catalogue_change(schemas.changed)
         schemas.changed(store.catalogue)
         return cls(services, schemas)
@@ -198,8 +201,8 @@ def _write_secret(file: Path, text: str) -> None:
 
 def serve(settings: Settings) -> None:
     """Run the service in this process until it is told to stop; see `serving`."""
-    configure_logging(settings)
-    asyncio.run(serving(settings, progress=Console(stderr=True)))
+    with suppress(asyncio.CancelledError):  # told to stop while it was starting
+        asyncio.run(serving(settings, progress=Console(stderr=True)))
 
 
 async def serving(
@@ -210,18 +213,42 @@ async def serving(
     Raises:
         CmdbError, LocalServerError: it cannot start; the message says why and what to do.
     """
-    async with running_store(settings, progress) as store:
-        service = await Service.start(store, settings)
-        file = await first_token(service.services.tokens, settings.data)
-        if file is not None:
-            _log.info("admin_token_written", file=str(file))
-        warming = asyncio.create_task(_warm(service.services), name="warm")
-        try:
-            await _run(service, settings, started)
-        finally:
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
-            await service.stop()
+    configure_logging(settings)
+    with stop_signals(_cancel_this_task()):
+        # Takes as long as Neo4j's start, beside which it runs.
+        building = asyncio.create_task(asyncio.to_thread(lambda: BuiltSchema.of(builtin_catalogue())))
+        async with running_store(settings, progress) as store:
+            service = await Service.start(store, settings, await building)
+            file = await first_token(service.services.tokens, settings.data)
+            if file is not None:
+                _log.info("admin_token_written", file=str(file))
+            warming = asyncio.create_task(_warm(service.services), name="warm")
+            try:
+                await _run(service, settings, started)
+            finally:
+                warming.cancel()
+                await asyncio.gather(warming, return_exceptions=True)
+                await service.stop()
+
+
+@contextmanager
+def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """While this lasts, SIGINT and SIGTERM call `stop` in the event loop, and do nothing else."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _cancel_this_task() -> Callable[[], object]:
+    task = asyncio.current_task()
+    return task.cancel if task is not None else lambda: None
 
 
 async def _warm(services: Services) -> None:
@@ -234,8 +261,22 @@ async def _warm(services: Services) -> None:
         await asyncio.sleep(1.0)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn raises a stop signal once more when it has stopped, which would end us before the store is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals to us."""
+        yield
+
+    def stop(self) -> None:
+        """Take no more; told twice, do not wait for what is running."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
 async def _run(service: Service, settings: Settings, started: Started | None) -> None:
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             service.app(),
             host=settings.host,
@@ -250,7 +291,8 @@ async def _run(service: Service, settings: Settings, started: Started | None) ->
     )
     announcing = asyncio.create_task(_announce(server, service, settings, started))
     try:
-        await server.serve()
+        with stop_signals(server.stop):
+            await server.serve()
     finally:
         announcing.cancel()
         await asyncio.gather(announcing, return_exceptions=True)

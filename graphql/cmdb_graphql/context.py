@@ -116,9 +116,10 @@ class Context:
         """Raise `Forbidden` unless the caller may do this."""
         require(self.caller, action)
 
-    def is_true_of(self, revision: int) -> None:
-        """Say which revision the answer is true of."""
-        self._known = revision
+    def wrote(self, head: int) -> None:
+        """Something was written: what was read before is out of date, and the answer is true of `head`."""
+        self._known = head
+        self._loaders.clear()
 
     def spend(self, items: int) -> None:
         """Note that so many items were read."""

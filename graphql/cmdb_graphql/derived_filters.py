@@ -13,7 +13,7 @@ from typing import Any
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from cmdb.errors import BadRequest, Forbidden
+from cmdb.errors import BadRequest, Forbidden, InvalidValue
 from cmdb.model.catalogue import Attribute, Catalogue, ItemClass
 from cmdb.store.filters import (
     EVERYTHING,
@@ -259,7 +259,7 @@ class _Reading:
                     raise Forbidden(
                         f"{meaning.name} is secret: items cannot be filtered by it without the right to see it"
                     )
-                yield from self._comparisons(meaning.name, value)
+                yield from self._comparisons(meaning.name, value, meaning)
             case _:
                 relationship, outgoing, far = meaning
                 for quantifier in ("some", "none", "every"):
@@ -269,18 +269,22 @@ class _Reading:
                 if value.get("exists") is not None:
                     yield Related(relationship, outgoing, "some" if value["exists"] else "none", EVERYTHING)
 
-    def _comparisons(self, attribute: str, given: Mapping[str, Any]) -> Iterable[Condition]:
-        operators: Mapping[str, Operator] = _OPERATORS
-        for name, value in given.items():
+    def _comparisons(
+        self, name: str, given: Mapping[str, Any], attribute: Attribute | None = None
+    ) -> Iterable[Condition]:
+        for field, value in given.items():
             if value is None:
                 continue
             self._seen += 1
-            if isinstance(value, list):
+            operator = _OPERATORS[field]
+            if operator == "in":
                 if len(value) > MAX_LIST:
-                    raise BadRequest(f"`{name}` has {len(value)} members; at most {MAX_LIST} are allowed")
-                yield Comparison(attribute, operators[name], tuple(_plain(member) for member in value))
+                    raise BadRequest(f"`in` has {len(value)} members; at most {MAX_LIST} are allowed")
+                yield Comparison(name, operator, tuple(_normal(member, attribute) for member in value))
+            elif operator in ("exists", "contains", "startsWith"):
+                yield Comparison(name, operator, value)
             else:
-                yield Comparison(attribute, operators[name], _plain(value))
+                yield Comparison(name, operator, _normal(value, attribute))
 
 
 _OPERATORS: Mapping[str, Operator] = {
@@ -296,6 +300,17 @@ _OPERATORS: Mapping[str, Operator] = {
     "exists": "exists",
     "has": "has",
 }
+
+
+def _normal(value: object, attribute: Attribute | None) -> object:
+    """The value as it is stored."""
+    plain = _plain(value)
+    if attribute is None:
+        return plain
+    try:
+        return attribute.value_type.normalise(plain)
+    except InvalidValue as error:
+        raise BadRequest(f"the filter on {attribute.name}: {error}") from None
 
 
 def _plain(value: object) -> object:

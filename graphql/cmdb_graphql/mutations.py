@@ -167,7 +167,7 @@ class Payload:
         item_id: str | None = None,
         refs: Mapping[str, str] | None = None,
     ) -> None:
-        context.is_true_of(applied.head)
+        context.wrote(applied.head)
         self.revision = applied.revision
         self.head = applied.head
         self.dry_run = dry_run
@@ -612,8 +612,9 @@ class StaticMutations:
         info: Info,
         name: str,
         description: str | None = None,
-        root: Annotated[
-            strawberry.ID | None, Described(description="An item; the scope is it and its dependencies.")
+        root_id: Annotated[
+            strawberry.ID | None,
+            Described(name="root", description="An item; the scope is it and its dependencies."),
         ] = None,
         as_of: AsOfInput | None = None,
     ) -> BaselineType:
@@ -624,13 +625,13 @@ class StaticMutations:
         at = await context.revision_of(as_of)
         scope: list[str] | None = None
         revision = at if at is not None else await store.head()
-        if root is not None:
+        if root_id is not None:
             topologies = context.services.topologies
             topology = await topologies.at(revision)
             found = await asyncio.to_thread(
-                lambda: dependencies(topology, str(root), limit=max(1, len(topology.items)))
+                lambda: dependencies(topology, str(root_id), limit=max(1, len(topology.items)))
             )
-            scope = [str(root), *found.distances]
+            scope = [str(root_id), *found.distances]
         baseline = await store.baselines.create(
             name,
             revision,
@@ -638,7 +639,7 @@ class StaticMutations:
             recorded_at=format_instant(datetime.now(UTC)),
             description=description or "",
             scope=scope,
-            root=str(root) if root is not None else "",
+            root=str(root_id) if root_id is not None else "",
         )
         return BaselineType.of(baseline)
 
@@ -708,5 +709,5 @@ async def ingest_body(
         partial=partial,
     )
     if result.revision is not None:
-        context.is_true_of(result.revision)
+        context.wrote(result.revision)
     return result.to_record()

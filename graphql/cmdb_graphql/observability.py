@@ -25,6 +25,8 @@ from cmdb_graphql.operations import OperationRecord
 _TOKEN = re.compile(r"cmdb_(api|agent)_([0-9A-Za-z]{8})_[0-9A-Za-z_]{43,}")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_ROUTES = frozenset("graphql graphiql static ingest schemas healthz readyz metrics".split())
+
 
 def configure_logging(settings: Settings) -> None:
     """Set up structlog, and the loggers of libraries, once per process."""
@@ -56,11 +58,8 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in ("neo4j", "uvicorn.access", "asyncio"):
+    for name in ("neo4j", "uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
-        logging.getLogger(name).handlers[:] = []
-        logging.getLogger(name).propagate = True
 
 
 def _redacted(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -111,7 +110,7 @@ class Metrics:
 
 
 class RequestMetrics:
-    """ASGI middleware: times HTTP requests, under the names of known routes only, so that labels stay few."""
+    """ASGI middleware: times HTTP requests, by the first part of known paths only, so that labels stay few."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -133,6 +132,7 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, noted)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            first = scope["path"].split("/")[1]
+            route = "/" + first if first in _ROUTES else "other"
             labels = (route, scope["method"] if status != 405 else "other", str(status))
             self._metrics.requests.labels(*labels).observe(time.perf_counter() - started)

@@ -46,6 +46,11 @@ def _duration(value: object) -> str:
     return format_duration(value) if isinstance(value, int) else str(value)
 
 
+def _parse_duration(value: object) -> str:
+    """As text: a bare number would mean seconds once more where the attribute is normalised."""
+    return _duration(_as("duration")(value))
+
+
 def _same(value: object) -> object:
     return value
 
@@ -74,7 +79,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="Duration",
         description="A length of time as ISO 8601 text, `PT1H30M`; short forms such as `90m` are understood too.",
         serialize=_duration,
-        parse_value=_as("duration"),
+        parse_value=_parse_duration,
     ),
     Money: strawberry.scalar(
         name="Money",

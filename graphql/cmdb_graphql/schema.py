@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import strawberry
 import structlog
@@ -26,6 +27,13 @@ from cmdb_graphql.scalars import SCALARS
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.schema")
 
 
+OWN_TYPES = (
+    *("Query", "Mutation", "Subscription", "PageInfo", "LifecycleState", "Direction"),
+    *("SearchEdge", "SearchConnection", "ChangePayload", "NewItemReference"),
+)
+"""Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
+
+
 def build_schema(catalogue: Catalogue) -> strawberry.Schema:
     """The schema of a catalogue; takes a second or two, so run it in a thread.
 
@@ -33,7 +41,7 @@ def build_schema(catalogue: Catalogue) -> strawberry.Schema:
         CatalogueError: names of the catalogue clash with each other, or with the contract's own, in GraphQL.
     """
     fixed = [*history.QUERIES, *impact.QUERIES]
-    taken = TakenNames("type", dict.fromkeys(("Query", "Mutation", "Subscription"), "the contract's own"))
+    taken = TakenNames("type", dict.fromkeys(OWN_TYPES, "the contract's own"))
     related = RelatedResolvers(catalogue)
     types = DerivedTypes(catalogue, related.make, taken)
     filters = DerivedFilters(types, taken)
@@ -69,21 +77,38 @@ def _name(field: StrawberryField) -> str:
     return field.graphql_name or camel(field.python_name)
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltSchema:
+    """A schema, and the digest of the catalogue it was built from."""
+
+    digest: str
+    schema: strawberry.Schema
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> BuiltSchema:
+        """Build one; see `build_schema`."""
+        return cls(catalogue.digest, build_schema(catalogue))
+
+
 class SchemaRegistry:
     """The schema of the catalogue in force. `schema` is read once an operation; a change swaps it when it is built."""
 
-    def __init__(self, catalogue: Callable[[], Catalogue], schema: strawberry.Schema, digest: str) -> None:
+    def __init__(self, catalogue: Callable[[], Catalogue], built: BuiltSchema) -> None:
         self._catalogue = catalogue
-        self._digest = digest
+        self._digest = built.digest
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.schema = schema
+        self.schema = built.schema
 
     @classmethod
-    async def start(cls, catalogue: Callable[[], Catalogue]) -> SchemaRegistry:
-        """Build the first schema."""
+    async def start(
+        cls, catalogue: Callable[[], Catalogue], built: BuiltSchema | None = None
+    ) -> SchemaRegistry:
+        """Begin with a schema that was `built` before, if it is that of the catalogue in force."""
         current = catalogue()
-        registry = cls(catalogue, await asyncio.to_thread(build_schema, current), current.digest)
+        if built is None or built.digest != current.digest:
+            built = await asyncio.to_thread(BuiltSchema.of, current)
+        registry = cls(catalogue, built)
         registry._task = asyncio.create_task(registry._follow(), name="schema")
         return registry
 

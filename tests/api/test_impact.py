@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from tests.api.conftest import Api
+
+
+async def redundant_shop(api: Api) -> dict[str, str]:
+    """A service over a shop that needs one of two servers in two racks."""
+    ids = {
+        "service": await api.create("BusinessService", name="Ordering"),
+        "shop": await api.create("Application", name="shop"),
+        "a": await api.create("Server", name="a"),
+        "b": await api.create("Server", name="b"),
+    }
+    await api.relate("DependsOn", ids["service"], ids["shop"])
+    for host in "ab":
+        await api.relate("RunsOn", ids["shop"], ids[host], group="web", required="1")
+    return ids
+
+
+QUERY = """query Q($down: [ID!]!, $pinned: [ID!]) { impact(down: $down, pinned: $pinned) { revision
+  counts { down degraded atRisk reduced protected } failed { name }
+  down { name state distance } atRisk { name because { code group required up members { name state } } path { name } }
+  services { name state } record } }"""
+
+
+async def test_redundancy_keeps_a_service_up_at_risk(api: Api) -> None:
+    ids = await redundant_shop(api)
+    impact = (await api.data(QUERY, {"down": [ids["a"]]}))["impact"]
+    assert impact["counts"] == {"down": 1, "degraded": 0, "atRisk": 2, "reduced": 0, "protected": 0}
+    assert impact["failed"] == [{"name": "a"}]
+    [shop, service] = impact["atRisk"]
+    assert shop["because"] == [
+        {
+            "code": "gate_without_spare",
+            "group": "web",
+            "required": 1,
+            "up": 1,
+            "members": [{"name": "a", "state": "DOWN"}, {"name": "b", "state": "UP"}],
+        }
+    ]
+    assert service["path"] == [{"name": "Ordering"}, {"name": "shop"}, {"name": "a"}]
+    assert impact["services"] == [{"name": "Ordering", "state": "AT_RISK"}]
+    assert impact["record"]["states"] == ["down", "at_risk", "at_risk", "up"]
+
+
+async def test_the_loss_of_both_takes_the_service_down(api: Api) -> None:
+    ids = await redundant_shop(api)
+    impact = (await api.data(QUERY, {"down": [ids["a"], ids["b"]]}))["impact"]
+    assert [item["name"] for item in impact["down"]] == ["a", "b", "shop", "Ordering"]
+    assert impact["services"] == [{"name": "Ordering", "state": "DOWN"}]
+    pinned = (await api.data(QUERY, {"down": [ids["a"], ids["b"]], "pinned": [ids["shop"]]}))["impact"]
+    assert [item["name"] for item in pinned["down"]] == ["a", "b"]
+
+
+async def test_everybody_reads_his_own_writes(api: Api) -> None:
+    ids = await redundant_shop(api)
+    ends = f'from: "{ids["shop"]}", to: "{ids["b"]}", group: "web"'
+    await api.data(f"mutation {{ unrelateRunsOn({ends}) {{ revision }} }}")
+    impact = (await api.data(QUERY, {"down": [ids["a"]]}))["impact"]
+    assert impact["counts"]["down"] == 3
+    assert impact["revision"] == 8
+
+
+async def test_walks_take_depth_types_and_layers(api: Api) -> None:
+    ids = await redundant_shop(api)
+    site = await api.create("Site", name="south")
+    await api.relate("LocatedIn", ids["a"], site)
+
+    async def walk(arguments: str) -> list[str]:
+        query = f'{{ dependencies(id: "{ids["service"]}"{arguments}) {{ items {{ name }} }} }}'
+        data = await api.data(query)
+        return [item["name"] for item in data["dependencies"]["items"]]
+
+    assert set(await walk("")) == {"shop", "a", "b", "south"}
+    assert await walk(", depth: 1") == ["shop"]
+    assert await walk(', layers: ["facility"]') == ["south"]
+    assert await walk(', types: ["DEPENDS_ON"]') == ["shop"]
+    data = await api.data(
+        f'{{ dependents(id: "{site}", limit: 1) {{ items {{ name distance }} edges {{ type from to }} truncated }} }}'
+    )
+    assert data["dependents"] == {
+        "items": [{"name": "a", "distance": 1}],
+        "edges": [{"type": "LOCATED_IN", "from": ids["a"], "to": site}],
+        "truncated": True,
+    }
+    fields = "{ paths { direction items { name } edges { group } } }"
+    data = await api.data(f'{{ paths(from: "{ids["service"]}", to: "{site}") {fields} }}')
+    [path] = data["paths"]["paths"]
+    assert path["direction"] == "DEPENDENCIES"
+    assert [item["name"] for item in path["items"]] == ["Ordering", "shop", "a", "south"]
+    assert [edge["group"] for edge in path["edges"]] == [None, "web", None]
+
+
+async def test_edges_are_paged_for_one_item_or_for_all(api: Api) -> None:
+    ids = await redundant_shop(api)
+    query = """query Q($item: ID, $after: String) { edges(item: $item, first: 2, after: $after) {
+      nodes { type from to group required } endCursor hasNextPage } }"""
+    seen, after = [], None
+    while True:
+        page = (await api.data(query, {"after": after}))["edges"]
+        seen += page["nodes"]
+        after = page["endCursor"]
+        if not page["hasNextPage"]:
+            break
+    assert len(seen) == 3
+    of_shop = (await api.data(query, {"item": ids["shop"]}))["edges"]
+    assert of_shop["hasNextPage"]
+    assert {"type": "RUNS_ON", "from": ids["shop"], "to": ids["a"], "group": "web", "required": "1"} in seen
+
+
+async def test_unknown_items_and_senseless_questions_are_refused(api: Api) -> None:
+    ids = await redundant_shop(api)
+    assert await api.code(QUERY, {"down": ["nobody"]}) == "NOT_FOUND"
+    assert await api.code(QUERY, {"down": []}) == "BAD_REQUEST"
+    assert await api.code(QUERY, {"down": [ids["a"]], "pinned": [ids["a"]]}) == "BAD_REQUEST"
+    assert await api.code('{ dependents(id: "nobody") { truncated } }') == "NOT_FOUND"
+    assert (
+        await api.code(f'{{ dependents(id: "{ids["a"]}", types: ["NOPE"]) {{ truncated }} }}') == "NOT_FOUND"
+    )

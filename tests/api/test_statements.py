@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tests.api.conftest import Api
+
+
+async def estate(api: Api, servers: int) -> None:
+    operations: list[dict[str, Any]] = []
+    for index in range(servers):
+        put = {"class": "Server", "fields": {"name": f"s{index:03}"}, "ref": f"s{index}"}
+        app = {"class": "Application", "fields": {"name": f"a{index:03}"}, "ref": f"a{index}"}
+        operations += [{"putItem": put}, {"putItem": app}]
+        for offset in (0, 1):
+            edge = {"type": "RUNS_ON", "from": f"ref:a{index}", "to": f"ref:s{(index + offset) % servers}"}
+            operations.append({"putEdge": edge})
+    await api.data(
+        "mutation M($c: ChangeSetInput!) { applyChanges(changeSet: $c) { revision } }",
+        {"c": {"operations": operations}},
+    )
+
+
+NESTED = """{ applications(first: %d) { totalCount nodes { name runsOn(first: 2) { totalCount nodes {
+  name ... on Server { runs(first: 2) { nodes { name } } } } } } } }"""
+
+
+async def test_a_page_takes_one_statement_a_field_and_level_whatever_its_size(api: Api) -> None:
+    await estate(api, 30)
+    counts = []
+    for size in (2, 10, 30):
+        with api.statements() as seen:
+            data = await api.data(NESTED % size)
+        assert len(data["applications"]["nodes"]) == size
+        assert data["applications"]["nodes"][0]["runsOn"]["totalCount"] == 2
+        counts.append(len(seen))
+    # The page, its total, and one for each of the two levels of relationships.
+    assert counts == [4, 4, 4]
+
+
+async def test_single_items_of_one_level_are_read_together(api: Api) -> None:
+    first, second = await api.create("Server", name="one"), await api.create("Server", name="two")
+    with api.statements() as seen:
+        await api.data(f'{{ a: item(id: "{first}") {{ name }} b: item(id: "{second}") {{ name }} }}')
+    assert len(seen) == 1
+
+
+async def test_values_are_bound_and_never_part_of_a_statement(api: Api) -> None:
+    await api.create("Server", name="canary")
+    attack = "x' OR true MATCH (n) DETACH DELETE n //"
+    with api.statements() as seen:
+        await api.data(
+            """query Q($v: String!) { servers(filter: {name: {eq: $v}, tags: {has: $v}}) { totalCount }
+                 search(text: $v) { nodes { id } } }""",
+            {"v": attack},
+        )
+    assert seen
+    assert not [statement for statement in seen if "DETACH" in statement]
+    assert (await api.data("{ servers { totalCount } }"))["servers"]["totalCount"] == 1
+
+
+async def test_no_user_pattern_becomes_a_regular_expression(api: Api) -> None:
+    with api.statements() as seen:
+        await api.data('{ servers(filter: {name: {contains: "(a+)+$", startsWith: ".*"}}) { totalCount } }')
+    assert not [statement for statement in seen if "=~" in statement]
