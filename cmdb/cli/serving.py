@@ -1,8 +1,9 @@
-"""`cmdb serve`, `status`: running the service, and asking how it is."""
+"""`cmdb serve`, `agent`, `status`: running the service and the reference agent, and asking how the service is."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cmdb.cli.exit_status import ExitStatus, exit_status_of
+from cmdb.cli.importing import import_one, import_picture
 from cmdb.cli.session import JsonOption, session
 from cmdb.cli.terminal import shown
+from cmdb.errors import CmdbError
 from cmdb.settings import Settings
 
 STATUS = """
@@ -101,6 +105,39 @@ def _status_picture(record: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def agent(
     once: Annotated[bool, typer.Option("--once", help="Report once and stop.")] = False,
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=10, help="How long to wait between two reports.")
+    ] = 3600.0,
+    source: Annotated[
+        str, typer.Option(metavar="SOURCE", help="The source it reports as; an agent's token is bound to it.")
+    ] = "cmdb-agent",
     json_lines: JsonOption = False,
 ) -> None:
-    """Report this machine's inventory to the service."""
+    """Report this machine's inventory: hardware, system, network, storage, packages, who listens and who talks to whom.
+
+    It needs no rights: what it may not see it leaves out, and says so. Where the service does not answer it tries
+    again, unless it is to report once.
+    """
+    from discovery.agent import DeliveryFailed, run_agent, take_inventory
+
+    with session(json_lines) as s, contextlib.suppress(KeyboardInterrupt):
+
+        def look() -> Mapping[str, Any]:
+            inventory = take_inventory(source=source)
+            for missing in inventory.unseen:
+                s.terminal.note(f"not seen: {missing}")
+            return inventory.observation
+
+        def send(observation: Mapping[str, Any]) -> None:
+            try:
+                record = import_one(s.client, "this machine", json.dumps(observation).encode(), "observation")
+            except CmdbError as error:
+                if once or exit_status_of(error) is not ExitStatus.UNAVAILABLE:
+                    raise
+                s.terminal.complain(error.code, str(error), dict(error.facts()))
+                raise DeliveryFailed(str(error)) from error
+            s.terminal.answer(record, import_picture(record, dry_run=False))
+            if record["refused"] and once:
+                raise typer.Exit(ExitStatus.REFUSED)
+
+        run_agent(send, interval, once, look=look)

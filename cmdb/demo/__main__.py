@@ -42,7 +42,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         console.print(Text.assemble(("The service did not start: ", "bold red"), str(error)))
     except WrongAnswer as error:
         console.print(Text.assemble(("This answer is wrong: ", "bold red"), str(error)))
-    except CmdbError as error:
+    except (CmdbError, OSError) as error:
         console.print(Text.assemble(("error: ", "bold red"), str(error)))
     return 1
 

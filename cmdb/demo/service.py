@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
 from rich.console import Console
 
 from cmdb.store.neo4j_jars import provide_jars
@@ -21,6 +21,7 @@ PORT = 8000
 START_SECONDS = 180.0
 STOP_SECONDS = 40.0
 _LOG_LINES = 8
+_CANNOT_LISTEN = "cannot listen"
 _OURS = "CMDB_"
 """Settings in the environment mean another service; the demo has its own."""
 
@@ -46,7 +47,17 @@ class DemoService:
         """
         provide_jars(progress=console)  # here, so that the first download shows its bar in this terminal
         directory.mkdir(parents=True, exist_ok=True)
-        log, port = directory / "service.log", _free_port()
+        started = time.monotonic()
+        with console.status("Starting the service and its Neo4j ..."):
+            service = cls._launch(directory, PORT if _is_free(PORT) else 0)
+        seconds = time.monotonic() - started
+        console.print(f"[green]✓[/] The service is up at {service.url} [dim]({seconds:.1f} s)[/]")
+        return service
+
+    @classmethod
+    def _launch(cls, directory: Path, port: int) -> Self:
+        """A child that answers, at `port` or, where somebody else was faster, at any other."""
+        log = directory / "service.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         with log.open("wb") as stream:
             process = subprocess.Popen(
@@ -56,14 +67,17 @@ class DemoService:
                 stdout=stream,
                 stderr=stream,
             )
-        service = cls(process, f"http://127.0.0.1:{port}", log, directory)
+        service = cls(process, "", log, directory)
         try:
-            with console.status("Starting the service and its Neo4j ..."):
-                seconds = service._await_ready()
+            service.url = service._await_address()
+        except ServiceFailed as error:
+            service.stop()
+            if port and _CANNOT_LISTEN in str(error):
+                return cls._launch(directory, 0)
+            raise
         except BaseException:
             service.stop()
             raise
-        console.print(f"[green]✓[/] The service is up at {service.url} [dim]({seconds:.1f} s)[/]")
         return service
 
     @property
@@ -100,16 +114,15 @@ class DemoService:
     ) -> None:
         self.stop()
 
-    def _await_ready(self) -> float:
-        start = time.monotonic()
-        while (seconds := time.monotonic() - start) < START_SECONDS:
+    def _await_address(self) -> str:
+        """The address that the child itself tells; another service may answer at the one it was to have."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for line in self._log.read_text(errors="replace").splitlines():
+                if '"serving"' in line and line.endswith("}"):
+                    return str(json.loads(line)["url"])
             if self._process.poll() is not None:
                 raise ServiceFailed(f"{self._last_words()}\n(the whole log: {self._log})")
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == 200:
-                    return seconds
-            except httpx.HTTPError:
-                pass  # not yet
             time.sleep(0.1)
         raise ServiceFailed(f"no answer within {START_SECONDS:g} s; {self._last_words()}")
 
@@ -118,14 +131,11 @@ class DemoService:
         return "\n".join(lines[-_LOG_LINES:]) or "its log is empty"
 
 
-def _free_port() -> int:
-    """Port 8000, or any other if that is taken."""
-    for port in (PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ServiceFailed("there is no free port on the loopback address")
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

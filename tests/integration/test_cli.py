@@ -397,6 +397,14 @@ def test_an_export_as_lines_has_every_item_and_edge_once(cmdb: Cmdb, shop: dict[
     assert len({(e["type"], e["source"], e["target"], e["group"]) for e in edges}) == len(edges)
 
 
+def test_the_agent_reports_this_machine_through_the_same_door(cmdb: Cmdb) -> None:
+    record = cmdb("agent", "--once", "--json").json
+    assert (record["format"], record["refused"]) == ("observation", [])
+    assert record["items"] > 3
+    hosts = [item for item in cmdb("export").out.splitlines() if '"INSTALLED_ON"' in item or '"PART_OF"' in item]
+    assert hosts
+
+
 def test_no_service_is_said_with_exit_status_5(cmdb: Cmdb) -> None:
     ended = cmdb("status", environment={"CMDB_URL": "http://127.0.0.1:9"})
     assert (ended.status, "cmdb serve" in ended.err) == (5, True)
