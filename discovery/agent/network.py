@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from discovery.agent.files import Machine, assignments, identifier
@@ -17,6 +18,9 @@ KINDS = {"wlan": "wireless", "bridge": "bridge", "bond": "bond", "vlan": "vlan",
 KINDS |= {"wireguard": "tunnel", "gre": "tunnel", "ppp": "tunnel", "macvlan": "virtual"}
 LOOPBACK_TYPE, ETHERNET_TYPE, TUN_TYPE = "772", "1", "65534"
 _TEMPORARY, _DEPRECATED = 0x01, 0x20
+_HEX = re.compile(r"(0x)?[0-9a-fA-F]{1,8}")
+_DOTTED = re.compile(r"(\d{1,2}|[01]\d\d|2[0-4]\d|25[0-5])(\.(\d{1,2}|1\d\d|2[0-4]\d|25[0-5])){3}")
+_INET6 = re.compile(r"([0-9a-f]{32}) [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+) +(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def _interface(machine: Machine, name: str) -> Interface:
         mac=mac if mac and mac.count(":") == 5 and kind != "loopback" else None,
         mtu=_number(machine.text(f"{folder}/mtu")),
         speed=(_number(machine.text(f"{folder}/speed")) or 0) * 1_000_000 or None,
-        admin_state="up" if int(flags, 16) & 1 else "down",
+        admin_state="up" if _HEX.fullmatch(flags) and int(flags, 16) & 1 else "down",
         link_state=link_states.get(state, "unknown"),
         index=_number(machine.text(f"{folder}/ifindex")),
         physical=machine.exists(f"{folder}/device"),
@@ -117,7 +121,7 @@ def _addresses_4(machine: Machine) -> list[Address]:
     for line in machine.lines("/proc/net/fib_trie"):
         words = line.split()
         if words[:1] == ["|--"] and len(words) == 2:
-            last = words[1]
+            last = words[1] if _DOTTED.fullmatch(words[1]) else ""
         elif words == ["/32", "host", "LOCAL"] and last:
             found.add(ipaddress.IPv4Address(last))
     networks = _connected_networks(machine)
@@ -133,20 +137,23 @@ def _addresses_4(machine: Machine) -> list[Address]:
 
 
 def _connected_networks(machine: Machine) -> list[tuple[ipaddress.IPv4Network, str]]:
-    return [
-        (
-            ipaddress.IPv4Network(
-                (_little_endian(row[1]), str(ipaddress.IPv4Address(_little_endian(row[7]))))
-            ),
-            row[0],
-        )
-        for row in _routes(machine)
-        if row[2] == "00000000" and row[1] != "00000000"
-    ]
+    networks = []
+    for interface, destination, gateway, mask in _routes(machine):
+        length = bin(mask).count("1")
+        if not gateway and destination and mask == (2**32 - 1) ^ (2 ** (32 - length) - 1):
+            networks.append((ipaddress.IPv4Network((destination & mask, length)), interface))
+    return networks
 
 
-def _routes(machine: Machine) -> list[list[str]]:
-    return [row for line in machine.lines("/proc/net/route")[1:] if len(row := line.split()) >= 8]
+def _routes(machine: Machine) -> list[tuple[str, int, int, int]]:
+    """Interface, destination, gateway and mask of each IPv4 route."""
+    routes = []
+    for line in machine.lines("/proc/net/route")[1:]:
+        words = line.split()
+        if len(words) >= 8 and all(len(words[i]) == 8 and _HEX.fullmatch(words[i]) for i in (1, 2, 7)):
+            destination, gateway, mask = (_little_endian(words[i]) for i in (1, 2, 7))
+            routes.append((words[0], destination, gateway, mask))
+    return routes
 
 
 def _little_endian(text: str) -> int:
@@ -156,16 +163,16 @@ def _little_endian(text: str) -> int:
 def _addresses_6(machine: Machine) -> list[Address]:
     addresses = []
     for line in machine.lines("/proc/net/if_inet6"):
-        words = line.split()
-        if len(words) == 6 and not int(words[4], 16) & (_TEMPORARY | _DEPRECATED):
-            ip = ipaddress.IPv6Address(int(words[0], 16))
-            addresses.append(Address(ip, int(words[2], 16), words[5]))
+        match = _INET6.fullmatch(line.strip())
+        if match and not int(match[3], 16) & (_TEMPORARY | _DEPRECATED):
+            ip = ipaddress.IPv6Address(int(match[1], 16))
+            addresses.append(Address(ip, min(int(match[2], 16), 128), match[4]))
     return sorted(addresses, key=lambda address: (address.ip, address.interface))
 
 
 def primary_address(machine: Machine, addresses: list[Address]) -> Ip | None:
     """The address of the interface with the default route; otherwise the first of the machine's own."""
-    defaults = [row[0] for row in _routes(machine) if row[1] == "00000000" and row[2] != "00000000"]
+    defaults = [name for name, destination, gateway, _ in _routes(machine) if not destination and gateway]
     own = [address for address in addresses if address.is_own]
     preferred = [address for address in own if address.interface in defaults[:1]]
     return next((address.ip for address in [*preferred, *own]), None)

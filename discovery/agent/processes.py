@@ -6,9 +6,10 @@ listening socket. Command lines are only read to find the program; they may hold
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from discovery.agent.files import Machine
@@ -18,18 +19,22 @@ from discovery.agent.sockets import Socket, ephemeral_ports, read_sockets
 
 PEERS_LIMIT = 500
 """Most other machines told of in one report."""
+STEADY_SECONDS = 300
+"""What only talks, and does not listen, is told of once it has run this long: commands and jobs come and go."""
+_TICKS = 100
+"""Clock ticks a second in /proc/<pid>/stat (USER_HZ, which Linux shows as 100 everywhere)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process; `interactive` if it hangs on somebody's terminal."""
+    """A process; `passing` if it hangs on somebody's terminal or has not run for long."""
 
     pid: int
     parent: int
     program: str
     executable: str | None
     user: str | None
-    interactive: bool
+    passing: bool
     inodes: frozenset[int]
 
 
@@ -100,7 +105,7 @@ def _traffic(
         server = bound.get(remote, next((g for ip, g in bound.items() if ip.is_unspecified), None))
         if server is not None and server != group:
             calls.add((group, server))
-    told = {group for group in set(groups.values()) if listening[group] or not processes[group].interactive}
+    told = {group for group in set(groups.values()) if listening[group] or not processes[group].passing}
     calls = {(group, other) for group, other in calls if group in told}
     talking = {group for group, _ in calls} | {group for group in told if listening[group]}
     instances = _instances(machine, talking, processes, listening)
@@ -165,13 +170,14 @@ def _processes(machine: Machine) -> Iterable[Process]:
     users = {
         words[2]: words[0] for line in machine.lines("/etc/passwd") if len(words := line.split(":")) >= 3
     }
+    uptime = _seconds((machine.text("/proc/uptime") or "").partition(" ")[0])
     for name in sorted(filter(str.isdigit, machine.names("/proc")), key=int):
-        process = _process(machine, int(name), users)
+        process = _process(machine, int(name), users, uptime)
         if process is not None:
             yield process
 
 
-def _process(machine: Machine, pid: int, users: Mapping[str, str]) -> Process | None:
+def _process(machine: Machine, pid: int, users: Mapping[str, str], uptime: float | None) -> Process | None:
     """A process; None for one that has just ended, and for the kernel's own."""
     folder = f"/proc/{pid}"
     status = machine.text(f"{folder}/stat") or ""
@@ -183,16 +189,31 @@ def _process(machine: Machine, pid: int, users: Mapping[str, str]) -> Process | 
     executable = machine.link(f"{folder}/exe")
     if executable is None and not raw:
         return None
-    uid = next((line.split()[1] for line in machine.lines(f"{folder}/status") if line.startswith("Uid:")), "")
+    uids = (line.split() for line in machine.lines(f"{folder}/status") if line.startswith("Uid:"))
+    uid = next((found[1] for found in uids if len(found) > 1), "")
     return Process(
         pid=pid,
         parent=int(words[1]),
         program=program_of(executable, raw, command)[:128],
         executable=executable,
         user=users.get(uid, uid or None),
-        interactive=words[4] != "0",
+        passing=words[4] != "0" or _age(words, uptime) < STEADY_SECONDS,
         inodes=frozenset(_inodes(machine, folder)),
     )
+
+
+def _age(status: Sequence[str], uptime: float | None) -> float:
+    """How many seconds a process has run, by what follows the name in its stat file; infinite if that is not known."""
+    if uptime is None or len(status) < 20 or not status[19].isdigit():
+        return math.inf
+    return uptime - int(status[19]) / _TICKS
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _arguments(machine: Machine, folder: str) -> list[str]:

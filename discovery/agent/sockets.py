@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from discovery.agent.network import Ip
 
 ESTABLISHED, UNCONNECTED, LISTEN = "01", "07", "0A"
 _WORD = 8
+_ENDPOINT = re.compile(r"([0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4}")
 _EPHEMERAL = range(32_768, 61_000)
 
 
@@ -57,7 +59,7 @@ def ephemeral_ports(machine: Machine) -> range:
 def _table(machine: Machine, protocol: str, name: str) -> Iterator[Socket]:
     for line in machine.lines(name)[1:]:
         words = line.split()
-        if len(words) < 10 or not words[9].isdigit():
+        if len(words) < 10 or not words[9].isdigit() or not all(map(_ENDPOINT.fullmatch, words[1:3])):
             continue
         state, inode = words[3], int(words[9])
         listening = state == (LISTEN if protocol == "tcp" else UNCONNECTED)
