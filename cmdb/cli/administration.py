@@ -63,7 +63,8 @@ def apply_catalogue(
 ) -> None:
     """Add entries, or replace those of the same name.
 
-    Refused as a whole where an entry is wrong or stored items would become invalid.
+    Refused as a whole where an entry is wrong or stored items would become invalid. The GraphQL schema follows a moment
+    later.
     """
     text = file.read_text(encoding="utf-8")
     with session(json_lines) as s:
