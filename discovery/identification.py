@@ -40,7 +40,8 @@ class Identity:
     """What one reported item is.
 
     `matched_by` is the key by which it was recognised, empty for a new item. `level` counts the hosts it stands in.
-    `keys` are those of what was reported, strongest first, the source's own before all.
+    `keys` are those of what was reported, strongest first, the source's own before all. `fault`: why no rule could be
+    applied, empty if they could.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Identity:
     matched_by: str
     level: int
     keys: tuple[str, ...]
+    fault: str = ""
 
     @property
     def native(self) -> str:
@@ -102,6 +104,7 @@ class _Identifier:
         self.merged: dict[str, str] = {}
         self.matched_by: dict[int, str] = {}
         self.keys: dict[int, tuple[str, ...]] = {}
+        self.faults: dict[int, str] = {}
         self.claimants: dict[str, list[int]] = {}
         self.holders: dict[str, str | None] = {}
         self.held: dict[str, frozenset[str]] = {}
@@ -141,7 +144,8 @@ class _Identifier:
         try:
             fields = normal_fields(self.catalogue, item)
             return native + rule_keys(self.catalogue, item.class_name, fields, outgoing)
-        except InvalidValue:
+        except InvalidValue as error:
+            self.faults[index] = str(error)
             return native
 
     def _doubtful(self, index: int) -> list[str]:
@@ -211,7 +215,8 @@ class _Identifier:
     def _identity(self, index: int, level: int) -> Identity:
         item = self._id(index)
         new = item in self.new
-        return Identity(item, new, "" if new else self.matched_by[index], level, self.keys[index])
+        matched_by = "" if new else self.matched_by[index]
+        return Identity(item, new, matched_by, level, self.keys[index], self.faults.get(index, ""))
 
 
 def namesakes(key: str, keys: Iterable[str], others_keys: Iterable[str]) -> bool:

@@ -17,21 +17,24 @@ from typing import Any, Generic, TypeVar
 from cmdb.errors import CmdbError, IdentityTaken, Problem, ValidationFailed
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
 from cmdb.model.items import ItemChange
+from cmdb.model.planning import EstateState
 from cmdb.model.values import format_instant
 from cmdb.store.observations import (
     DiscoveryRun,
     Mark,
     batches,
+    load_incoming,
     load_state,
     put_run,
     read_marks,
     record_reported,
 )
 from cmdb.store.store import Store
+from discovery.drafting import Refusal
 from discovery.formats import parse, recognise
 from discovery.identification import Answer, Identified, Question, identify
 from discovery.observation import Observation
-from discovery.plan import DuplicateSet, Refusal, ReportPlan, State, plan_report
+from discovery.plan import DuplicateSet, ReportPlan, State, plan_report
 from discovery.runs import outdated_items, reported_items, start_run
 
 BATCH_OPERATIONS = 5_000
@@ -228,9 +231,8 @@ class _Ingest:
         self.progress("identified", len(known), len(identified.identities))
         marks = await read_marks(self.store.connection, observation.source, sorted(known))
         outdated = outdated_items(identified.identities, marks, self.record.seen_at)
-        state = await load_state(
-            self.store.connection, catalogue, sorted(known), self._crowded(identified, known)
-        )
+        state = await load_state(self.store.connection, catalogue, sorted(known))
+        await load_incoming(self.store.connection, state, self._entangled(identified, state))
         plan = await self._drive(
             plan_report(
                 observation,
@@ -244,14 +246,20 @@ class _Ingest:
         self.progress("planned", len(plan.units), len(plan.units))
         return identified, plan, marks
 
-    def _crowded(self, identified: Identified, known: set[str]) -> list[str]:
-        """Stored targets of edges whose type allows them one source only: their incoming edges matter."""
-        relationships = self.store.catalogue.relationships
+    def _entangled(self, identified: Identified, state: EstateState) -> list[str]:
+        """Stored items whose incoming edges matter: of another class than reported, or allowed one source only."""
+        relationships = state.catalogue.relationships
         single = {name for name, relationship in relationships.items() if relationship.one_source}
-        if not any(edge.type in single for edge in self.observation.edges):
-            return []
-        ids = {item.ref: i.id for item, i in zip(self.observation.items, identified.identities, strict=True)}
-        return sorted({ids[edge.target] for edge in self.observation.edges if edge.type in single} & known)
+        pairs = list(zip(self.observation.items, identified.identities, strict=True))
+        found = {
+            i.id
+            for item, i in pairs
+            if i.id in state.items and state.items[i.id].class_name != item.class_name
+        }
+        if any(edge.type in single for edge in self.observation.edges):
+            ids = {item.ref: identity.id for item, identity in pairs}
+            found |= {ids[edge.target] for edge in self.observation.edges if edge.type in single}
+        return sorted(found & state.items.keys())
 
     async def _apply(self, plan: ReportPlan) -> None:
         parts = list(change_sets(plan, self.record))

@@ -100,10 +100,8 @@ class DiscoveryRun:
     revision: int = 0
 
 
-async def load_state(
-    connection: Connection, catalogue: Catalogue, ids: Iterable[str], targets: Iterable[str] = ()
-) -> EstateState:
-    """Those of `ids` that exist, with their outgoing edges; and the incoming edges of `targets`."""
+async def load_state(connection: Connection, catalogue: Catalogue, ids: Iterable[str]) -> EstateState:
+    """Those of `ids` that exist, with their outgoing edges."""
     state = EstateState(catalogue)
     for batch in batches(ids):
         for row in await connection.read(LOAD_ITEMS, {"ids": batch}):
@@ -112,7 +110,12 @@ async def load_state(
             for kind, target, group, required, strength, confidence, version in row["edges"]:
                 facts = EdgeFacts(required, strength, confidence)
                 state.add_edge(Edge(EdgeKey(kind, item.id, target, group), facts, version))
-    for batch in batches(targets):
+    return state
+
+
+async def load_incoming(connection: Connection, state: EstateState, ids: Iterable[str]) -> None:
+    """Load into `state` the incoming edges of items, with the items that they come from."""
+    for batch in batches(ids):
         for row in await connection.read(LOAD_INCOMING, {"ids": batch}):
             item = item_of(row["item"])
             state.items.setdefault(item.id, item)
@@ -120,7 +123,6 @@ async def load_state(
             state.add_edge(
                 Edge(EdgeKey(row["type"], item.id, row["id"], row["group"]), facts, row["version"])
             )
-    return state
 
 
 async def read_marks(connection: Connection, source: str, ids: Iterable[str]) -> dict[str, list[Mark]]:
