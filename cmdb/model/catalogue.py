@@ -160,6 +160,11 @@ class ItemClass:
     attributes: Mapping[str, Attribute]
     identity_rules: tuple[IdentityRule, ...]
 
+    def is_computed(self, name: str) -> bool:
+        """Whether the class has an attribute of that name, and it is computed."""
+        attribute = self.attributes.get(name)
+        return attribute is not None and attribute.expression is not None
+
 
 @dataclass(frozen=True, slots=True)
 class RelationshipType:

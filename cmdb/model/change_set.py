@@ -5,14 +5,22 @@ Fields and facts are given raw, as the caller has them; `cmdb.model.planning` ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cmdb.errors import InvalidValue, Problem, ValidationFailed
 from cmdb.model.items import EdgeFacts, EdgeKey
+from cmdb.model.values import check_text
 
 OPERATIONS_LIMIT = 20_000
 """Most operations in one ChangeSet: the size of one bounded transaction."""
+MESSAGE_LIMIT = 4_000
+REASON_LIMIT = 500
+"""Most characters of a reason: Neo4j indexes it."""
+NATIVE_KEY_LIMIT = 1_500
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +92,63 @@ class Authorship:
     actor: str
     source: str = ""
     run: str = ""
+
+
+def check_change_set(change_set: ChangeSet, author: Authorship) -> None:
+    """Nothing, if the ChangeSet can be handed to Neo4j: what it says is checked against the catalogue later.
+
+    Raises:
+        ValidationFailed: with every problem found.
+    """
+    problems = [Problem(where, "INVALID_VALUE", fault) for where, fault in _faults(change_set, author)]
+    if len(change_set.operations) > OPERATIONS_LIMIT:
+        fault = (
+            f"{len(change_set.operations)} operations; at most {OPERATIONS_LIMIT} in one ChangeSet, split it"
+        )
+        problems.insert(0, Problem("operations", "TOO_MANY", fault))
+    if problems:
+        raise ValidationFailed(problems)
+
+
+def _faults(change_set: ChangeSet, author: Authorship) -> Iterator[tuple[str, str]]:
+    texts = {
+        "message": (change_set.message, MESSAGE_LIMIT),
+        "reason": (change_set.reason, REASON_LIMIT),
+        "actor": (author.actor, REASON_LIMIT),
+        "source": (author.source, REASON_LIMIT),
+        "run": (author.run, REASON_LIMIT),
+    }
+    for where, (text, limit) in texts.items():
+        yield from _text_faults(where, text, limit)
+    for index, operation in enumerate(change_set.operations):
+        where = f"operations[{index}]"
+        if isinstance(operation, PutItem | DeleteItem):
+            yield from _id_faults(f"{where}.id", operation.id)
+        elif isinstance(operation, PutEdge | DeleteEdge):
+            yield from _id_faults(f"{where}.from", operation.key.source)
+            yield from _id_faults(f"{where}.to", operation.key.target)
+    for item_id, version in change_set.expected.items():
+        yield from _id_faults("expected", item_id)
+        if isinstance(version, bool) or not isinstance(version, int):
+            yield f"expected.{item_id}"[:200], "a version is a number"
+    for item_id, keys in change_set.keys.items():
+        yield from _id_faults("keys", item_id)
+        for key in keys:
+            yield from _text_faults("keys", key, NATIVE_KEY_LIMIT)
+            if not key.startswith("@"):
+                yield "keys", "the key of a source begins with @; others follow from the identity rules"
+
+
+def _text_faults(where: str, text: str, limit: int) -> Iterator[tuple[str, str]]:
+    try:
+        check_text(text)
+    except InvalidValue as error:
+        yield where, str(error)
+        return
+    if len(text) > limit:
+        yield where, f"{len(text)} characters; at most {limit} are allowed"
+
+
+def _id_faults(where: str, item_id: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(item_id, str) or not _ID.fullmatch(item_id):
+        yield where, f"{item_id!r:.80} is no id: up to 64 letters, digits, dots, dashes and underscores"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cmdb.model.items import EdgeChange, EdgeKey, Fields, ItemChange
-from cmdb.model.values import Stored
+from cmdb.model.values import Stored, same_value
 
 
 def compose(changes: Iterable[ItemChange]) -> dict[str, ItemChange]:
@@ -52,7 +52,7 @@ def _after(first: ItemChange, second: ItemChange) -> Fields | None:
 
 
 def _differing(before: Fields, after: Fields) -> tuple[dict[str, Stored], dict[str, Stored]]:
-    same = {name for name in before if name in after and before[name] == after[name]}
+    same = {name for name in before if name in after and same_value(before[name], after[name])}
     return (
         {name: value for name, value in before.items() if name not in same},
         {name: value for name, value in after.items() if name not in same},

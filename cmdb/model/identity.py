@@ -39,10 +39,7 @@ def rule_keys(
         if any(value is None or value == "" or value == [] for value in values):
             continue
         text = "|".join(_escaped(value) for value in values if value is not None)
-        if len(text) > IDENTIFIER_LIMIT:
-            raise InvalidValue(
-                f"the values of identity rule {rule} have {len(text)} characters; {IDENTIFIER_LIMIT} at most"
-            )
+        _check_length(text, f"the values of identity rule {rule}")
         if rule.within is None:
             keys.append(f"{rule_name(rule)}={text}")
             continue
@@ -55,8 +52,10 @@ def rule_keys(
         )
     for attribute in item_class.attributes.values():
         value = fields.get(attribute.name)
-        if attribute.entry.unique and value is not None:
-            keys.append(f"{attribute.declared_by}.{attribute.name}={_escaped(value)}")
+        if attribute.entry.unique and value is not None and value != "" and value != []:
+            text = _escaped(value)
+            _check_length(text, f"the unique {attribute.name}")
+            keys.append(f"{attribute.declared_by}.{attribute.name}={text}")
     return tuple(keys)
 
 
@@ -77,17 +76,33 @@ def contradicts(claimed: Iterable[str], claimant_keys: Iterable[str], holder_key
     """Whether claimant and holder of a key are two different things that only share a weaker mark.
 
     They are when some rule stronger than that of the shared key (earlier in `claimant_keys`) is complete on both sides
-    and tells them apart: two servers of one name with two serial numbers. `claimed` are the shared keys.
+    and tells them apart: two servers of one name with two serial numbers. `claimed` are the shared keys. A source's own
+    key, and that of a unique attribute, belong to one item whatever else is known.
     """
-    shared = set(claimed)
-    theirs = {_rule_of(key): key for key in holder_keys}
-    for key in claimant_keys:
+    shared, ours = set(claimed), tuple(claimant_keys)
+    if any(_is_exclusive(key) for key in shared):
+        return False
+    theirs: dict[str, set[str]] = {}
+    for key in holder_keys:
+        theirs.setdefault(_rule_of(key), set()).add(key)
+    for key in ours:
         if key in shared:
             return False
-        other = theirs.get(_rule_of(key))
-        if other is not None and other != key and not key.startswith("@"):
+        others = theirs.get(_rule_of(key))
+        if others and not _is_exclusive(key) and others.isdisjoint(ours):
             return True
     return False
+
+
+def _is_exclusive(key: str) -> bool:
+    return key.startswith("@") or not _rule_of(key).partition("@")[0].endswith(")")
+
+
+def _check_length(text: str, what: str) -> None:
+    if len(text) > IDENTIFIER_LIMIT:
+        raise InvalidValue(
+            f"{what} have {len(text)} characters; {IDENTIFIER_LIMIT} at most identify anything"
+        )
 
 
 def _rule_of(key: str) -> str:

@@ -126,10 +126,11 @@ class ItemChange:
 
     def reversed(self) -> ItemChange:
         """The change that takes this one back."""
+        earlier = self.before or {}
         return ItemChange(
             item_id=self.item_id,
-            class_name=self.class_name,
-            name=self.name,
+            class_name=str(earlier.get("class", self.class_name)),
+            name=str(earlier.get("name", self.name)),
             before=self.after,
             after=self.before,
             edges=tuple(EdgeChange(e.key, e.after, e.before) for e in self.edges),

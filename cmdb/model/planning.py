@@ -7,62 +7,24 @@ plan that succeeds moves it on, so that the next ChangeSet of the same transacti
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
-from cmdb.errors import (
-    CatalogueError,
-    IdentityTaken,
-    InvalidValue,
-    Problem,
-    StaleVersion,
-    ValidationFailed,
-)
-from cmdb.model.catalogue import Catalogue, ItemClass
+from cmdb.errors import CatalogueError, InvalidValue, Problem, StaleVersion, ValidationFailed
+from cmdb.model.catalogue import Catalogue
 from cmdb.model.change_set import ChangeSet, DeleteEdge, DeleteItem, PutEdge, PutEntries, PutItem
+from cmdb.model.claims import claim_keys
+from cmdb.model.draft import Draft, EstateState
+from cmdb.model.edge_facts import normal_facts
 from cmdb.model.entries import entry_record, parse_entry
-from cmdb.model.identity import contradicts, rule_keys
-from cmdb.model.items import Edge, EdgeChange, EdgeFacts, EdgeKey, Item, ItemChange
-from cmdb.model.topology import members_needed
-from cmdb.model.values import IDENTIFIER_LIMIT, Stored, clean_text
+from cmdb.model.item_fields import check_stored, draft_item, with_computed
+from cmdb.model.items import Edge, EdgeChange, EdgeKey, Item, ItemChange
+from cmdb.model.values import Stored, same_value
+
+__all__ = ["CATALOGUE_CLASS", "EstateState", "Plan", "plan_change_set"]
 
 CATALOGUE_CLASS = "CatalogueEntry"
 """The class name under which the ledger remembers a change to a catalogue entry."""
-
-Edges = Mapping[EdgeKey, Edge]
-
-
-@dataclass
-class EstateState:
-    """The part of the estate that a transaction touches, as it stands.
-
-    `edges` has all outgoing edges of every item that an operation names, and those edges of others that point at an
-    item to be deleted. `holders` has the holder of every identity key asked about (None: free), `held` the keys of each
-    holder. `catalogue` moves on as entries are put.
-    """
-
-    catalogue: Catalogue
-    items: dict[str, Item] = field(default_factory=dict)
-    edges: dict[str, dict[EdgeKey, Edge]] = field(default_factory=dict)
-    incoming: dict[str, set[EdgeKey]] = field(default_factory=dict)
-    holders: dict[str, str | None] = field(default_factory=dict)
-    held: dict[str, set[str]] = field(default_factory=dict)
-
-    def add_edge(self, edge: Edge) -> None:
-        """Take a loaded edge in."""
-        self.edges.setdefault(edge.key.source, {})[edge.key] = edge
-        self.incoming.setdefault(edge.key.target, set()).add(edge.key)
-
-    def copy(self) -> EstateState:
-        """An independent copy; items and edges themselves are immutable and shared."""
-        return EstateState(
-            catalogue=self.catalogue,
-            items=dict(self.items),
-            edges={source: dict(edges) for source, edges in self.edges.items()},
-            incoming={target: set(keys) for target, keys in self.incoming.items()},
-            holders=dict(self.holders),
-            held={item: set(keys) for item, keys in self.held.items()},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +65,10 @@ class _Planner:
         self.revision = revision
         self.now = now
         self.correction = correction
-        self.catalogue = state.catalogue
+        self.draft = Draft(state)
         self.problems: list[Problem] = []
-        self.items: dict[str, Item | None] = {}
-        self.edges: dict[EdgeKey, Edge | None] = {}
-        self.edges_from: dict[str, dict[EdgeKey, Edge | None]] = {}
-        self.edges_to: dict[str, set[EdgeKey]] = {}
-        self.entry_changes: list[ItemChange] = []
+        self.entry_changes: dict[str, ItemChange] = {}
+        self.put_at: dict[str, str] = {}
 
     def run(self) -> Plan:
         self._check_versions()
@@ -124,17 +83,28 @@ class _Planner:
             for index, operation in enumerate(self.change_set.operations):
                 if isinstance(operation, kind):
                     step(f"operations[{index}]", operation)
+        if not self.entry_changes:
+            self.draft.catalogue = self.state.catalogue
+        if self.draft.catalogue_changed:
+            self._recompute()
+            self._check_stored_items()
+        self._check_edges()
         self._check_cardinality()
+        for item_id in self.change_set.keys:
+            if self.draft.item(item_id) is None:
+                self._report(f"keys.{item_id}", "NOT_FOUND", f"no item {item_id!r} to be identified")
         if self.problems:
             raise ValidationFailed(self.problems)
         changes = self._changes()
-        claims, releases = self._claims(changes)
-        if self.problems:
-            raise ValidationFailed(self.problems)
-        self._move_on(changes, claims, releases)
-        new_catalogue = self.catalogue if self.catalogue is not self.state.catalogue else None
-        self.state.catalogue = self.catalogue
-        return Plan(tuple(sorted((*changes, *self.entry_changes), key=lambda c: c.item_id)), new_catalogue)
+        touched = [change.item_id for change in changes]
+        try:
+            claims, releases = claim_keys(self.draft, touched, self.change_set.keys)
+        except InvalidValue as error:
+            raise ValidationFailed([Problem("identity", error.code, str(error))]) from None
+        changed = self.draft.catalogue if self.draft.catalogue_changed else None
+        self.draft.settle(touched, claims, releases, revision=self.revision, now=self.now)
+        every = (*changes, *self.entry_changes.values())
+        return Plan(tuple(sorted(every, key=lambda change: change.item_id)), changed)
 
     def _check_versions(self) -> None:
         for item_id, expected in self.change_set.expected.items():
@@ -143,441 +113,203 @@ class _Planner:
             if found != expected:
                 raise StaleVersion(item_id, expected, found)
 
-    def _problem(self, where: str, code: str, message: str) -> None:
-        self.problems.append(Problem(where, code, message))
-
-    def _item(self, item_id: str) -> Item | None:
-        return self.items[item_id] if item_id in self.items else self.state.items.get(item_id)
-
-    def _outgoing(self, item_id: str) -> dict[EdgeKey, Edge]:
-        edges = dict(self.state.edges.get(item_id, {}))
-        for key, edge in self.edges_from.get(item_id, {}).items():
-            if edge is None:
-                edges.pop(key, None)
-            else:
-                edges[key] = edge
-        return edges
-
-    def _draft_edge(self, key: EdgeKey, edge: Edge | None) -> None:
-        self.edges[key] = edge
-        self.edges_from.setdefault(key.source, {})[key] = edge
-        self.edges_to.setdefault(key.target, set()).add(key)
+    def _report(self, where: str, code: str, message: str) -> None:
+        self.problems.append(Problem(_shown(where, 200), code, _shown(message, 1_000)))
 
     # --- operations -------------------------------------------------------------------------------------------------
 
     def _put_entries(self, where: str, operation: PutEntries) -> None:
+        in_force = self.draft.catalogue.entries
         try:
             entries = {name: parse_entry(name, raw) for name, raw in operation.entries.items()}
-            catalogue = self.catalogue.extended(entries)
+            changed = {name: entry for name, entry in entries.items() if in_force.get(name) != entry}
+            if not changed:
+                return
+            catalogue = self.draft.catalogue.extended(changed)
         except CatalogueError as error:
-            self._problem(f"{where}.{error.entry}", error.code, f"{error.fault}; {error.way_out}")
+            self._report(f"{where}.{error.entry}", error.code, f"{error.fault}; {error.way_out}")
             return
-        for name, entry in entries.items():
-            old = self.catalogue.entries.get(name)
-            if old != entry:
-                before = {"entry": _canonical(entry_record(old))} if old is not None else None
-                after: dict[str, Stored] = {"entry": _canonical(entry_record(entry))}
-                self.entry_changes.append(
-                    ItemChange(f"catalogue:{name}", CATALOGUE_CLASS, name, before, after)
-                )
-        self.catalogue = catalogue
-        self._revalidate_stored(where)
-
-    def _revalidate_stored(self, where: str) -> None:
-        """Every stored item that was loaded must be valid under the new catalogue too."""
-        for item in self.state.items.values():
-            place = f"{where}: {item.class_name} {item.name!r} ({item.id})"
-            item_class = self.catalogue.classes.get(item.class_name)
-            if item_class is None or item_class.abstract:
-                self._problem(
-                    place, "STORED_ITEM_INVALID", f"its class {item.class_name} could have no items any more"
-                )
-                continue
-            for name, value in item.attributes.items():
-                self._check_stored(place, item_class, name, value)
-            for name, attribute in item_class.attributes.items():
-                if attribute.entry.required and name not in item.attributes:
-                    self._problem(
-                        f"{place}.{name}", "STORED_ITEM_INVALID", "would be required, and has no value"
-                    )
-            if item.lifecycle not in item_class.lifecycle.transitions:
-                self._problem(
-                    f"{place}.lifecycle", "STORED_ITEM_INVALID", f"state {item.lifecycle} would be unknown"
-                )
-        self._revalidate_edges(where)
-
-    def _revalidate_edges(self, where: str) -> None:
-        for key in (key for edges in self.state.edges.values() for key in edges):
-            source, target = self.state.items.get(key.source), self.state.items.get(key.target)
-            relationship = self.catalogue.relationships[key.type]
-            if (
-                source
-                and target
-                and not self.catalogue.allows(relationship, source.class_name, target.class_name)
-            ):
-                place = f"{where}: {source.name!r} -{key.type}-> {target.name!r} ({source.id} -> {target.id})"
-                fault = f"the edge would not be allowed between {source.class_name} and {target.class_name}"
-                self._problem(place, "STORED_EDGE_INVALID", fault)
-
-    def _check_stored(self, place: str, item_class: ItemClass, name: str, value: Stored) -> None:
-        attribute = item_class.attributes.get(name)
-        if attribute is None:
-            self._problem(
-                f"{place}.{name}", "STORED_ITEM_INVALID", "has a value, and the attribute would be gone"
-            )
-            return
-        try:
-            normal = attribute.normalise(attribute.present(value))
-        except InvalidValue as error:
-            self._problem(f"{place}.{name}", "STORED_ITEM_INVALID", str(error))
-            return
-        if normal != value or type(normal) is not type(value):
-            self._problem(
-                f"{place}.{name}",
-                "STORED_ITEM_INVALID",
-                f"{value!r} is not in the new normal form {normal!r}",
-            )
+        for name, entry in changed.items():
+            old = self.state.catalogue.entries.get(name)
+            before: dict[str, Stored] | None = {"entry": _canonical(entry_record(old))} if old else None
+            after: dict[str, Stored] = {"entry": _canonical(entry_record(entry))}
+            change = ItemChange(f"catalogue:{name}", CATALOGUE_CLASS, name, before, after)
+            self.entry_changes[name] = change
+            if before == after:
+                del self.entry_changes[name]
+        self.draft.catalogue = catalogue
+        self.put_at[""] = where
 
     def _put_item(self, where: str, operation: PutItem) -> None:
-        old = self._item(operation.id)
-        if not self._intent_holds(where, operation, old):
+        old = self.draft.item(operation.id)
+        if old and operation.intent == "create":
+            fault = f"item {operation.id} exists already; update it, or create without id"
+            self._report(f"{where}.id", "EXISTS", fault)
+            return
+        if not old and (operation.intent == "update" or not operation.class_name):
+            fault = f"no item {operation.id}; to create one, give its class"
+            self._report(f"{where}.id", "NOT_FOUND", fault)
             return
         class_name = operation.class_name or (old.class_name if old else "")
-        item_class = self.catalogue.classes.get(class_name)
+        item_class = self.draft.catalogue.classes.get(class_name)
         if item_class is None or item_class.abstract:
             fault = "is abstract: name one of its subclasses" if item_class else "is not in the catalogue"
-            self._problem(f"{where}.class", "UNKNOWN_CLASS", f"class {class_name!r} {fault}")
+            self._report(f"{where}.class", "UNKNOWN_CLASS", f"class {class_name!r} {fault}")
             return
-        values: dict[str, Stored] = dict(old.attributes) if old else {}
-        name, lifecycle = (old.name, old.lifecycle) if old else ("", "")
-        for key, raw in operation.fields.items():
-            if key == "name":
-                name = self._name(f"{where}.name", raw)
-            elif key == "lifecycle":
-                lifecycle = self._lifecycle(f"{where}.lifecycle", item_class, old, raw)
-            else:
-                self._set_attribute(f"{where}.attributes.{key}", item_class, values, key, raw)
-        if not name and "name" not in operation.fields:
-            self._problem(f"{where}.name", "REQUIRED", "every item needs a name")
-        if not old:
-            lifecycle = lifecycle or item_class.lifecycle.initial
-            for attribute in item_class.attributes.values():
-                if attribute.entry.default is not None and attribute.name not in operation.fields:
-                    values[attribute.name] = attribute.normalise(attribute.entry.default)
-        self._complete(where, item_class, values, name, lifecycle)
-        self.items[operation.id] = Item(
-            id=operation.id,
-            class_name=class_name,
-            name=name,
-            lifecycle=lifecycle,
-            version=old.version if old else self.revision,
-            created_at=old.created_at if old else self.now,
-            updated_at=old.updated_at if old else self.now,
-            attributes=values,
+        drafted = operation.id in self.draft.items
+        catalogue = self.draft.catalogue if drafted else self.state.catalogue
+        self.draft.items[operation.id] = draft_item(
+            where,
+            operation.id,
+            item_class,
+            operation.fields,
+            old=old,
+            old_class=catalogue.classes[old.class_name] if old else None,
+            now=self.now,
+            correction=self.correction,
+            report=self._report,
         )
-
-    def _intent_holds(self, where: str, operation: PutItem, old: Item | None) -> bool:
-        if old and operation.intent == "create":
-            self._problem(
-                f"{where}.id",
-                "EXISTS",
-                f"item {operation.id} exists already; update it, or create without id",
-            )
-            return False
-        if not old and (operation.intent == "update" or not operation.class_name):
-            self._problem(
-                f"{where}.id", "NOT_FOUND", f"no item {operation.id}; to create one, give its class"
-            )
-            return False
-        return True
-
-    def _name(self, where: str, raw: object) -> str:
-        try:
-            name = clean_text(raw, IDENTIFIER_LIMIT)
-        except InvalidValue as error:
-            self._problem(where, error.code, str(error))
-            return "?"
-        if not name:
-            self._problem(where, "REQUIRED", "every item needs a name, and this one is empty")
-        return name
-
-    def _lifecycle(self, where: str, item_class: ItemClass, old: Item | None, raw: object) -> str:
-        machine = item_class.lifecycle
-        if not isinstance(raw, str) or raw not in machine.transitions:
-            states = ", ".join(machine.transitions)
-            self._problem(
-                where, "UNKNOWN_STATE", f"{raw!r} is not a state of {item_class.name}; it has {states}"
-            )
-            return old.lifecycle if old else machine.initial
-        if self.correction or (old and raw == old.lifecycle):
-            return raw
-        if old and old.lifecycle in machine.transitions:
-            allowed = machine.transitions[old.lifecycle]
-            if raw not in allowed:
-                listed = ", ".join(allowed) or "none: it is final"
-                self._problem(
-                    where,
-                    "FORBIDDEN_TRANSITION",
-                    f"{old.lifecycle} -> {raw} is not allowed; allowed: {listed}",
-                )
-        elif not old and raw not in machine.starts:
-            listed = ", ".join(sorted(machine.starts))
-            self._problem(
-                where, "FORBIDDEN_TRANSITION", f"a new {item_class.name} may start as {listed}, not as {raw}"
-            )
-        return raw
-
-    def _set_attribute(
-        self, where: str, item_class: ItemClass, values: dict[str, Stored], name: str, raw: object
-    ) -> None:
-        attribute = item_class.attributes.get(name)
-        if raw is None:
-            values.pop(name, None)
-        elif attribute is None:
-            self._problem(where, "UNKNOWN_ATTRIBUTE", f"class {item_class.name} has no attribute {name!r}")
-        elif attribute.expression is not None:
-            self._problem(
-                where, "COMPUTED", f"{name} is computed from {attribute.expression.text}; it cannot be set"
-            )
-        else:
-            try:
-                values[name] = attribute.normalise(raw)
-            except InvalidValue as error:
-                self._problem(where, error.code, str(error))
-
-    def _complete(
-        self, where: str, item_class: ItemClass, values: dict[str, Stored], name: str, lifecycle: str
-    ) -> None:
-        """Computed values, then what must be there and what must not."""
-        for attribute in item_class.attributes.values():
-            if attribute.expression is not None:
-                result = attribute.expression.value({"name": name, **values})
-                try:
-                    values.pop(attribute.name, None)
-                    if result is not None:
-                        values[attribute.name] = attribute.normalise(result)
-                except InvalidValue as error:
-                    self._problem(f"{where}.attributes.{attribute.name}", error.code, f"computed: {error}")
-            elif attribute.entry.required and attribute.name not in values:
-                self._problem(
-                    f"{where}.attributes.{attribute.name}", "REQUIRED", f"{item_class.name} must have it"
-                )
-        if lifecycle and lifecycle not in item_class.lifecycle.transitions:
-            states = ", ".join(item_class.lifecycle.transitions)
-            self._problem(
-                f"{where}.lifecycle",
-                "UNKNOWN_STATE",
-                f"{item_class.name} has no {lifecycle}; it has {states}",
-            )
-        for extra in sorted(set(values) - set(item_class.attributes)):
-            fault = f"class {item_class.name} has no such attribute; set it to null to reclassify without it"
-            self._problem(f"{where}.attributes.{extra}", "UNKNOWN_ATTRIBUTE", fault)
+        self.put_at[operation.id] = where
 
     def _put_edge(self, where: str, operation: PutEdge) -> None:
-        key, facts = operation.key, operation.facts
-        relationship = self.catalogue.relationships.get(key.type)
+        key = operation.key
+        relationship = self.draft.catalogue.relationships.get(key.type)
         if relationship is None:
-            self._problem(
-                f"{where}.type", "UNKNOWN_TYPE", f"relationship type {key.type!r} is not in the catalogue"
-            )
+            fault = f"relationship type {key.type!r} is not in the catalogue"
+            self._report(f"{where}.type", "UNKNOWN_TYPE", fault)
             return
-        source, target = self._item(key.source), self._item(key.target)
+        source, target = self.draft.item(key.source), self.draft.item(key.target)
         for end, item, item_id in (("from", source, key.source), ("to", target, key.target)):
             if item is None:
-                self._problem(f"{where}.{end}", "NOT_FOUND", f"no item {item_id!r}")
+                self._report(f"{where}.{end}", "NOT_FOUND", f"no item {item_id!r}")
         if source is None or target is None:
             return
-        if not self.catalogue.allows(relationship, source.class_name, target.class_name):
+        if not self.draft.catalogue.allows(relationship, source.class_name, target.class_name):
             seen = f"{source.class_name} -{key.type}-> {target.class_name}"
             meant = f"from {' or '.join(relationship.source)} to {' or '.join(relationship.target)}"
-            self._problem(where, "EDGE_NOT_ALLOWED", f"{seen} is not allowed; it runs {meant}")
-        normal = self._facts(where, key, facts)
-        old = self._outgoing_edge(key)
-        if old is None or old.facts != normal:
-            self._draft_edge(key, Edge(key, normal, self.revision))
-        elif key in self.edges:
-            self._draft_edge(key, old)
-
-    def _outgoing_edge(self, key: EdgeKey) -> Edge | None:
-        return self.edges[key] if key in self.edges else self.state.edges.get(key.source, {}).get(key)
-
-    def _facts(self, where: str, key: EdgeKey, facts: EdgeFacts) -> EdgeFacts:
-        required = facts.required
-        if len(key.group) > IDENTIFIER_LIMIT or "\0" in key.group:
-            self._problem(
-                f"{where}.group",
-                "INVALID_VALUE",
-                f"a group is named by at most {IDENTIFIER_LIMIT} characters, none of them NUL",
-            )
-        if required is not None and not key.group:
-            self._problem(
-                f"{where}.required",
-                "INVALID_VALUE",
-                "`required` says how many of a group; name the group too",
-            )
-        elif required is not None:
-            required = str(required)
-            try:
-                members_needed(int(required) if required.isascii() and required.isdigit() else required, 1)
-            except InvalidValue as error:
-                self._problem(f"{where}.required", error.code, str(error))
-        if facts.strength not in (None, "hard", "soft"):
-            self._problem(
-                f"{where}.strength", "INVALID_VALUE", f"{facts.strength!r} is neither hard nor soft"
-            )
-        if facts.confidence not in ("declared", "observed", "inferred"):
-            fault = f"{facts.confidence!r} is none of declared, observed, inferred"
-            self._problem(f"{where}.confidence", "INVALID_VALUE", fault)
-        return EdgeFacts(required=required, strength=facts.strength, confidence=facts.confidence)
+            self._report(where, "EDGE_NOT_ALLOWED", f"{seen} is not allowed; it runs {meant}")
+        facts = normal_facts(where, key, operation.facts, self._report)
+        stored = self.state.edge(key)
+        same = stored is not None and stored.facts == facts
+        self.draft.put_edge(key, stored if same else Edge(key, facts, self.revision))
 
     def _delete_edge(self, where: str, operation: DeleteEdge) -> None:
-        if self._outgoing_edge(operation.key) is None:
-            key = operation.key
+        key = operation.key
+        if self.draft.edge(key) is None:
             group = f" in group {key.group!r}" if key.group else ""
-            self._problem(where, "NOT_FOUND", f"no edge {key.source} -{key.type}-> {key.target}{group}")
+            fault = f"no edge {key.source} -{key.type}-> {key.target}{group}"
+            self._report(where, "NOT_FOUND", fault)
             return
-        self._draft_edge(operation.key, None)
+        self.draft.put_edge(key, None)
 
     def _delete_item(self, where: str, operation: DeleteItem) -> None:
-        if self._item(operation.id) is None:
-            self._problem(f"{where}.id", "NOT_FOUND", f"no item {operation.id!r}")
+        item_id = operation.id
+        if self.draft.item(item_id) is None:
+            self._report(f"{where}.id", "NOT_FOUND", f"no item {item_id!r}")
             return
-        incoming = {*self.state.incoming.get(operation.id, ()), *self.edges_to.get(operation.id, ())}
-        for key in {*self._outgoing(operation.id), *incoming}:
-            self._draft_edge(key, None)
-        self.items[operation.id] = None
+        for key in {*self.draft.outgoing(item_id), *self.draft.incoming(item_id)}:
+            self.draft.put_edge(key, None)
+        self.draft.items[item_id] = None
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
+    def _recompute(self) -> None:
+        """Stored items get the computed values that the new catalogue gives them."""
+        for item in self.state.items.values():
+            item_class = self.draft.catalogue.classes.get(item.class_name)
+            old_class = self.state.catalogue.classes[item.class_name]
+            if item.id in self.draft.items or item_class is None or item_class is old_class:
+                continue
+            kept = {n: v for n, v in item.attributes.items() if not old_class.is_computed(n)}
+            place = f"{self.put_at['']}: {item.class_name} {item.name!r} ({item.id})"
+            values = with_computed(place, item_class, item.name, kept, self._report)
+            if any(
+                not same_value(values.get(n), item.attributes.get(n)) for n in {**values, **item.attributes}
+            ):
+                self.draft.items[item.id] = replace(item, attributes=values)
+
+    def _check_stored_items(self) -> None:
+        """Every item that was loaded must be valid under the new catalogue too; putting it right may be part of it."""
+        for item in self.draft.all_items():
+            if item.id in self.put_at:
+                continue
+            place = f"{self.put_at['']}: {item.class_name} {item.name!r} ({item.id})"
+            item_class = self.draft.catalogue.classes.get(item.class_name)
+            if item_class is None or item_class.abstract:
+                fault = f"its class {item.class_name} could have no items any more"
+                self._report(place, "STORED_ITEM_INVALID", fault)
+            else:
+                check_stored(place, item_class, item, self._report)
+
+    def _check_edges(self) -> None:
+        """Edges that are kept must be allowed where the catalogue, or the class of an end, is another now."""
+        kept: dict[EdgeKey, str] = {}
+        if self.draft.catalogue_changed:
+            keys = (key for edges in self.state.edges.values() for key in edges)
+            kept.update((key, self.put_at[""]) for key in keys if self.draft.edge(key) is not None)
+        for item_id, item in self.draft.items.items():
+            old = self.state.items.get(item_id)
+            if item and old and item.class_name != old.class_name:
+                ends = (*self.draft.outgoing(item_id), *self.draft.incoming(item_id))
+                kept.update((key, self.put_at.get(item_id, "")) for key in ends)
+        for key, where in kept.items():
+            source, target = self.draft.item(key.source), self.draft.item(key.target)
+            if key in self.draft.edges or source is None or target is None:
+                continue
+            relationship = self.draft.catalogue.relationships[key.type]
+            if not self.draft.catalogue.allows(relationship, source.class_name, target.class_name):
+                place = f"{where}: {source.name!r} -{key.type}-> {target.name!r} ({source.id} -> {target.id})"
+                seen = f"between {source.class_name} and {target.class_name}"
+                fault = f"the edge would not be allowed {seen}; delete it in the same ChangeSet"
+                self._report(place, "STORED_EDGE_INVALID", fault)
+
     def _check_cardinality(self) -> None:
-        put = [key for key, edge in self.edges.items() if edge is not None]
-        for source, kind in sorted({(key.source, key.type) for key in put}):
-            relationship = self.catalogue.relationships[kind]
-            if relationship.one_target:
-                targets = {key.target for key in self._outgoing(source) if key.type == kind}
-                if len(targets) > 1:
-                    fault = f"item {source} would have {len(targets)} targets; {kind} is {relationship.cardinality}"
-                    self._problem(
-                        f"{source}.{kind}",
-                        "CARDINALITY",
-                        f"{fault}; delete the other edge in the same ChangeSet",
-                    )
-        for target, kind in sorted({(key.target, key.type) for key in put}):
-            relationship = self.catalogue.relationships[kind]
-            if relationship.one_source:
-                keys = self.state.incoming.get(target, set()) | self.edges_to[target]
-                sources = {k.source for k in keys if k.type == kind and self._outgoing_edge(k) is not None}
-                if len(sources) > 1:
-                    fault = f"item {target} would have {len(sources)} sources; {kind} is {relationship.cardinality}"
-                    self._problem(
-                        f"{target}.{kind}",
-                        "CARDINALITY",
-                        f"{fault}; delete the other edge in the same ChangeSet",
-                    )
+        put = [key for key, edge in self.draft.edges.items() if edge is not None]
+        if self.draft.catalogue_changed:
+            put += [key for edges in self.state.edges.values() for key in edges if self.draft.edge(key)]
+        types = self.draft.catalogue.relationships
+        for source, kind in sorted({(k.source, k.type) for k in put if types[k.type].one_target}):
+            targets = {key.target for key in self.draft.outgoing(source) if key.type == kind}
+            self._report_many(source, kind, "targets", len(targets))
+        for target, kind in sorted({(k.target, k.type) for k in put if types[k.type].one_source}):
+            sources = {key.source for key in self.draft.incoming(target) if key.type == kind}
+            self._report_many(target, kind, "sources", len(sources))
+
+    def _report_many(self, item_id: str, kind: str, ends: str, count: int) -> None:
+        if count > 1:
+            cardinality = self.draft.catalogue.relationships[kind].cardinality
+            fault = f"item {item_id} would have {count} {ends}; {kind} is {cardinality}"
+            way_out = "delete the other edge in the same ChangeSet"
+            self._report(f"{item_id}.{kind}", "CARDINALITY", f"{fault}; {way_out}")
 
     def _changes(self) -> list[ItemChange]:
         by_source: dict[str, list[EdgeChange]] = {}
-        for key in sorted(self.edges):
-            old, new = self.state.edges.get(key.source, {}).get(key), self.edges[key]
+        for key in sorted(self.draft.edges):
+            old, new = self.state.edge(key), self.draft.edges[key]
             before, after = (old.facts if old else None), (new.facts if new else None)
             if before != after:
                 by_source.setdefault(key.source, []).append(EdgeChange(key, before, after))
-        changes = []
-        for item_id in {**self.items, **by_source}:
-            old_item, new_item = self.state.items.get(item_id), self._item(item_id)
-            edges = tuple(by_source.get(item_id, ()))
-            change = _item_change(item_id, old_item, new_item, edges)
-            if change is not None:
-                changes.append(change)
-        return changes
-
-    def _claims(self, changes: Iterable[ItemChange]) -> tuple[dict[str, str], dict[str, str]]:
-        """Keys that touched items take up and give back. A key in use by somebody else is an error, unless a stronger
-        rule tells the two apart; then they are namesakes, and the claimant goes without that key."""
-        wanted: dict[str, tuple[str, ...]] = {}
-        releases: dict[str, str] = {}
-        fresh: dict[str, tuple[str, ...]] = {}
-        native = self.change_set.keys
-        rules_changed = self.catalogue is not self.state.catalogue
-        for item_id in {*(c.item_id for c in changes), *native, *(self.state.items if rules_changed else ())}:
-            old, new = self.state.items.get(item_id), self._item(item_id)
-            after = self._keys_of(new, self._outgoing(item_id)) if new else ()
-            before = self._keys_of(old, self.state.edges.get(item_id, {}), stored=True) if old else ()
-            if new:
-                wanted[item_id] = after
-                fresh[item_id] = (*native.get(item_id, ()), *(key for key in after if key not in before))
-            given_up = set(before) - set(after) if new else {*before, *self.state.held.get(item_id, ())}
-            releases.update(
-                (key, item_id) for key in given_up if self.state.holders.get(key, item_id) == item_id
-            )
-        claims: dict[str, str] = {}
-        claimed: dict[str, set[str]] = {}
-        for item_id in sorted(fresh):
-            for key in fresh[item_id]:
-                holder = claims.get(key) or (None if key in releases else self.state.holders.get(key))
-                if holder is None:
-                    claims[key] = item_id
-                    claimed.setdefault(item_id, set()).add(key)
-                elif holder != item_id:
-                    held = self.state.held.get(holder, set()) | claimed.get(holder, set())
-                    if key.startswith("@") or not contradicts((key,), wanted[item_id], held):
-                        raise IdentityTaken(key, holder, item_id)
-        return claims, {key: item for key, item in releases.items() if key not in claims}
-
-    def _keys_of(self, item: Item, edges: Edges, *, stored: bool = False) -> tuple[str, ...]:
-        catalogue = self.state.catalogue if stored else self.catalogue
-        try:
-            return rule_keys(catalogue, item.class_name, item.fields, edges)
-        except InvalidValue as error:
-            if not stored:
-                self._problem(item.id, error.code, str(error))
-            return ()
-
-    def _move_on(
-        self, changes: list[ItemChange], claims: Mapping[str, str], releases: Mapping[str, str]
-    ) -> None:
-        state = self.state
-        touched = {change.item_id for change in changes}
-        for item_id in touched:
-            item = self._item(item_id)
-            if item is None:
-                state.items.pop(item_id, None)
-            else:
-                state.items[item_id] = Item(
-                    id=item_id,
-                    class_name=item.class_name,
-                    name=item.name,
-                    lifecycle=item.lifecycle,
-                    version=self.revision,
-                    created_at=item.created_at,
-                    updated_at=self.now,
-                    attributes=item.attributes,
-                )
-        for key, edge in self.edges.items():
-            if edge is not None:
-                state.add_edge(edge)
-            elif state.edges.get(key.source, {}).pop(key, None) is not None:
-                state.incoming.get(key.target, set()).discard(key)
-        for identity, holder in releases.items():
-            state.holders[identity] = None
-            state.held.get(holder, set()).discard(identity)
-        for identity, holder in claims.items():
-            state.holders[identity] = holder
-            state.held.setdefault(holder, set()).add(identity)
+        found = (
+            _item_change(i, self.state.items.get(i), self.draft.item(i), by_source.get(i, ()))
+            for i in {**self.draft.items, **by_source}
+        )
+        return [change for change in found if change is not None]
 
 
 def _item_change(
-    item_id: str, old: Item | None, new: Item | None, edges: tuple[EdgeChange, ...]
+    item_id: str, old: Item | None, new: Item | None, edges: Iterable[EdgeChange]
 ) -> ItemChange | None:
-    shown = new or old
+    shown, edge_changes = new or old, tuple(edges)
     if shown is None:
         return None
     if old is None or new is None:
         before, after = (old.fields if old else None), (new.fields if new else None)
-        return ItemChange(item_id, shown.class_name, shown.name, before, after, edges)
+        return ItemChange(item_id, shown.class_name, shown.name, before, after, edge_changes)
     old_fields, new_fields = old.fields, new.fields
-    differing = [n for n in {**old_fields, **new_fields} if not _same(old_fields.get(n), new_fields.get(n))]
-    if not differing and not edges:
+    differing = [
+        n for n in {**old_fields, **new_fields} if not same_value(old_fields.get(n), new_fields.get(n))
+    ]
+    if not differing and not edge_changes:
         return None
     return ItemChange(
         item_id,
@@ -585,13 +317,14 @@ def _item_change(
         shown.name,
         {name: old_fields[name] for name in differing if name in old_fields},
         {name: new_fields[name] for name in differing if name in new_fields},
-        edges,
+        edge_changes,
     )
-
-
-def _same(a: object, b: object) -> bool:
-    return a == b and type(a) is type(b)
 
 
 def _canonical(record: object) -> str:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _shown(text: str, limit: int) -> str:
+    """Text that can be sent to anybody: of bounded length, without lone surrogates."""
+    return text[:limit].encode("utf-8", "backslashreplace").decode()

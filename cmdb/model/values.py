@@ -100,7 +100,7 @@ def _integer(raw: object) -> int:
         raw = int(raw)
     if isinstance(raw, bool) or not isinstance(raw, int):
         raise InvalidValue(f"expected a whole number, got {_seen(raw)}")
-    if raw not in INT64:
+    if not INT64.start <= raw < INT64.stop:  # `in` would count up to a subclass of int
         raise InvalidValue(f"{_seen(raw)} does not fit in 64 bits")
     return raw
 

@@ -52,12 +52,25 @@ async def load_state(run: Run, state: EstateState, change_sets: Iterable[ChangeS
     if needs.classes:
         _take_items(state, await run(LOAD_CLASSES, {"classes": sorted(needs.classes)}))
         needs.endpoints.update(key.target for edges in state.edges.values() for key in edges)
+        needs.endpoints.difference_update(state.items)
+        moved = (item.id for item in state.items.values() if item.class_name in needs.moved_classes)
+        needs.incoming.update(moved)
     tombstones: set[str] = set()
-    if needs.whole:
+    if needs.whole or needs.endpoints:
         asked = {"ids": sorted(needs.whole), "endpoints": sorted(needs.endpoints - needs.whole)}
         rows = await run(LOAD, asked)
         _take_items(state, (row for row in rows if row["edges"] is not None))
         tombstones.update(row["item"]["id"] for row in rows if row["edges"] is None)
+    reclassified = {
+        item_id
+        for item_id, class_name in needs.put_as
+        if item_id in state.items and state.items[item_id].class_name != class_name
+    }
+    needs.incoming.update(reclassified)
+    beyond = {key.target for item_id in reclassified for key in state.edges.get(item_id, ())}
+    if beyond - state.items.keys():
+        asked = {"ids": [], "endpoints": sorted(beyond - state.items.keys())}
+        _take_items(state, await run(LOAD, asked))
     if needs.incoming:
         for row in await run(LOAD_INCOMING, {"ids": sorted(needs.incoming)}):
             item = item_of(row["item"])
@@ -100,22 +113,37 @@ def item_of(properties: Mapping[str, Any]) -> Item:
 
 @dataclass(slots=True)
 class _Needs:
-    """Which items a batch must load: with their outgoing edges, as end points, with their incoming edges."""
+    """Which items a batch must load: with their outgoing edges, as end points, with their incoming edges.
+
+    `put_as`: items with the class that an operation gives them. `moved_classes`: those that get other ancestors.
+    """
 
     whole: set[str] = field(default_factory=set)
     endpoints: set[str] = field(default_factory=set)
     incoming: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     classes: set[str] = field(default_factory=set)
+    moved_classes: set[str] = field(default_factory=set)
+    put_as: set[tuple[str, str]] = field(default_factory=set)
 
 
 def _needs(catalogue: Catalogue, change_sets: Iterable[ChangeSet]) -> _Needs:
     needs = _Needs()
+    change_sets = tuple(change_sets)
+    entered = {
+        name
+        for change_set in change_sets
+        for operation in change_set.operations
+        if isinstance(operation, PutEntries)
+        for name in operation.entries
+    }
     for change_set in change_sets:
         needs.whole.update(change_set.expected, change_set.keys)
         for operation in change_set.operations:
             if isinstance(operation, PutItem):
                 needs.whole.add(operation.id)
+                if operation.class_name:
+                    needs.put_as.add((operation.id, operation.class_name))
             elif isinstance(operation, DeleteItem):
                 needs.whole.add(operation.id)
                 needs.incoming.add(operation.id)
@@ -124,10 +152,11 @@ def _needs(catalogue: Catalogue, change_sets: Iterable[ChangeSet]) -> _Needs:
                 needs.whole.add(operation.key.source)
                 needs.endpoints.add(operation.key.target)
                 relationship = catalogue.relationships.get(operation.key.type)
-                if relationship is not None and relationship.one_source:
+                if relationship is not None and (relationship.one_source or relationship.name in entered):
                     needs.incoming.add(operation.key.target)
             else:
                 needs.classes |= _classes_concerned(catalogue, operation)
+                needs.moved_classes |= _classes_moved(catalogue, operation)
     return needs
 
 
@@ -143,6 +172,15 @@ def _classes_concerned(catalogue: Catalogue, operation: PutEntries) -> set[str]:
                 c for source in catalogue.relationships[name].source for c in catalogue.subclasses(source)
             }
     return named
+
+
+def _classes_moved(catalogue: Catalogue, operation: PutEntries) -> set[str]:
+    moved: set[str] = set()
+    for name, raw in operation.entries.items():
+        known = catalogue.classes.get(name)
+        if known and isinstance(raw, Mapping) and raw.get("extends") != known.parent:
+            moved |= catalogue.subclasses(name)
+    return moved
 
 
 def _take_items(state: EstateState, rows: Iterable[Any]) -> None:

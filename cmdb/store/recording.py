@@ -140,17 +140,15 @@ def _item_rows(
     tombstones: set[str],
 ) -> dict[str, list[dict[str, Any]]]:
     last = {change.item: change for _, change in recording.changes}
+    labels_of = final.catalogue.classes
     kinds = ("created", "revived", "updated", "relabelled", "buried")
     rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for item_id in touched:
         old, new = initial.items.get(item_id), final.items.get(item_id)
         if new is not None:
-            labels = list(final.catalogue.classes[new.class_name].chain)
+            labels = list(labels_of[new.class_name].chain)
             row = {"id": item_id, "labels": labels, "properties": _properties(new)}
             rows["updated" if old else "revived" if item_id in tombstones else "created"].append(row)
-            if old and old.class_name != new.class_name:
-                gone = [c for c in initial.catalogue.classes[old.class_name].chain if c not in labels]
-                rows["relabelled"].append({"id": item_id, "old": gone, "labels": labels})
             continue
         named = {"class": last[item_id].class_name, "name": last[item_id].name}
         kept = {"id": item_id, **named, "deleted_at": recording.recorded_at}
@@ -159,6 +157,14 @@ def _item_rows(
             rows["buried"].append({"id": item_id, "labels": labels, "properties": kept})
         elif item_id not in tombstones:
             rows["created"].append({"id": item_id, "labels": ["Tombstone"], "properties": kept})
+    for item_id in final.items if final.catalogue is not initial.catalogue else touched:
+        old, new = initial.items.get(item_id), final.items.get(item_id)
+        if old is None or new is None:
+            continue
+        before, after = initial.catalogue.classes[old.class_name].chain, labels_of[new.class_name].chain
+        if before != after:
+            gone = [label for label in before if label not in after]
+            rows["relabelled"].append({"id": item_id, "old": gone, "labels": list(after)})
     return rows
 
 
