@@ -30,7 +30,7 @@ _EXPLAINED = {
     ExitStatus.USAGE: "The command line makes no sense: unknown command or option, missing or wrong argument.",
     ExitStatus.NOT_FOUND: "A name fits nothing, or more than one item (then the candidates are listed).",
     ExitStatus.NOT_ALLOWED: "There is no token, it is not good, or its role lacks the right.",
-    ExitStatus.UNAVAILABLE: "The service or its Neo4j cannot be reached, or did not answer in time.",
+    ExitStatus.UNAVAILABLE: "The service or its Neo4j cannot be reached, is too busy, or did not answer in time.",
     ExitStatus.INTERRUPTED: "Stopped with Ctrl-C.",
 }
 
@@ -41,6 +41,7 @@ _BY_CODE = {
     "FORBIDDEN": ExitStatus.NOT_ALLOWED,
     "UNAVAILABLE": ExitStatus.UNAVAILABLE,
     "DEADLINE_EXCEEDED": ExitStatus.UNAVAILABLE,
+    "TOO_MANY_REQUESTS": ExitStatus.UNAVAILABLE,
     "LOCAL_SERVER": ExitStatus.UNAVAILABLE,
 }
 

@@ -48,7 +48,8 @@ def import_files(
         typer.Option("--format", metavar="FORMAT", help="The files' format; auto: recognised by content."),
     ] = "auto",
     source: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Who says it, where the format does not tell.")
+        str | None,
+        typer.Option(metavar="SOURCE", help="Report it as this source, not as the one the file names."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would happen; write nothing.")

@@ -46,8 +46,15 @@ def ingest_router(context_of: Callable[[Request], Awaitable[Context]], metrics: 
             chosen = None if format_name == "auto" else format_name
             with places.taken(settings.ingest_at_once):
                 body = await read_body(request, allowed=settings.ingest_bytes, seconds=BODY_SECONDS)
+                given = request.query_params
                 record = await ingest_body(
-                    context, body, chosen, request.query_params.get("name", ""), dry_run, partial
+                    context,
+                    body,
+                    chosen,
+                    given.get("name", ""),
+                    dry_run,
+                    partial,
+                    source=given.get("source", ""),
                 )
         except Exception as error:
             metrics.reports.labels(_label(format_name), "error").inc()

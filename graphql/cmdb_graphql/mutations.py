@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import msgspec
 import orjson
 import strawberry
 from strawberry import UNSET
@@ -32,7 +33,7 @@ from cmdb.model.change_set import (
 )
 from cmdb.model.entries import entry_record
 from cmdb.model.items import EdgeFacts, EdgeKey, Item, new_id
-from cmdb.model.values import canonical_identifier, format_instant
+from cmdb.model.values import canonical_identifier, clean_text, format_instant
 from cmdb.store.tokens import ROLES
 from cmdb.store.writing import Applied
 from cmdb_graphql.access import Action, require_source
@@ -49,6 +50,9 @@ from impact.traversal import dependencies
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
+
+SOURCE_LIMIT = 128
+"""Bytes of a source's name."""
 
 REFERENCE = "ref:"
 """How an edge of a ChangeSet names a new item: this, and the item's `ref`."""
@@ -691,14 +695,26 @@ class StaticMutations:
 
 
 async def ingest_body(
-    context: Context, body: bytes, format_name: str | None, file_name: str, dry_run: bool, partial: bool
+    context: Context,
+    body: bytes,
+    format_name: str | None,
+    file_name: str,
+    dry_run: bool,
+    partial: bool,
+    *,
+    source: str = "",
 ) -> dict[str, Any]:
-    """Take in a report. Raises `Forbidden` where an agent speaks for a source that is not its own."""
+    """Take in a report, as `source` where that is given instead of the one that the report names.
+
+    Raises `Forbidden` where an agent speaks for a source that is not its own.
+    """
     context.require(Action.INGEST)
     try:
         chosen, observation = await read_report(body, format_name, file_name)
     except ValidationFailed as error:
         return refused_report(format_name or "", error.problems).to_record()
+    if given := clean_text(source, SOURCE_LIMIT):
+        observation = msgspec.structs.replace(observation, source=given)
     require_source(context.caller, observation.source)
     result = await ingest(
         context.store,

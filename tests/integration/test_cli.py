@@ -193,6 +193,14 @@ def test_a_refused_file_is_told_with_its_places_and_does_not_keep_the_others_bac
     assert second["refused"] == []
 
 
+def test_a_source_given_stands_for_the_one_in_the_file(cmdb: Cmdb, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.json"
+    theirs = {"ref": "x", "class": "Server", "key": "x", "attributes": {"name": "theirs"}}
+    file.write_text(json.dumps({"source": "they", "items": [theirs]}))
+    assert cmdb("import", str(file), "--source", "us").status == 0
+    assert cmdb("history", "theirs", "--json").json["events"][0]["source"] == "us"
+
+
 def test_a_file_that_is_not_there_is_a_usage_error(cmdb: Cmdb) -> None:
     ended = cmdb("import", "/nowhere/at-all.json")
     assert (ended.status, "no file" in ended.err) == (2, True)
