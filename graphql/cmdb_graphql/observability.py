@@ -25,7 +25,7 @@ from cmdb_graphql.operations import OperationRecord
 _TOKEN = re.compile(r"cmdb_(api|agent)_([0-9A-Za-z]{8})_[0-9A-Za-z_]{43,}")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-_ROUTES = frozenset("graphql graphiql static ingest schemas healthz readyz metrics".split())
+_ROUTES = frozenset(("graphql", "graphiql", "static", "ingest", "schemas", "healthz", "readyz", "metrics"))
 
 
 def configure_logging(settings: Settings) -> None:

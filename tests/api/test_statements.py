@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import pytest
 
 from tests.api.conftest import Api
 
@@ -62,3 +65,44 @@ async def test_no_user_pattern_becomes_a_regular_expression(api: Api) -> None:
     with api.statements() as seen:
         await api.data('{ servers(filter: {name: {contains: "(a+)+$", startsWith: ".*"}}) { totalCount } }')
     assert not [statement for statement in seen if "=~" in statement]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{ servers(first: 10, filter: {hostname: {eq: "x"}}) { nodes { id } } }',
+        "{ servers(first: 10, orderBy: {field: NAME}) { nodes { id } } }",
+        "{ servers(first: 10, orderBy: {field: ID}) { nodes { id } } }",
+        "{ configurationItems(first: 10, filter: {criticality: {eq: HIGH}}) { nodes { id } } }",
+        '{ item(class: "Host", name: "x") { id } }',
+        '{ item(id: "x") { name ... on Server { runs { totalCount nodes { id } } } } }',
+    ],
+)
+async def test_what_has_an_index_is_read_by_it(api: Api, query: str) -> None:
+    await estate(api, 3)
+    with api.statements() as seen:
+        await api.data(query)
+    for statement in seen:
+        operators = await plan_of(api, statement)
+        assert not [name for name in operators if "AllNodesScan" in name or "NodeByLabelScan" in name], (
+            operators
+        )
+        assert [name for name in operators if "Index" in name or "Argument" in name], operators
+
+
+async def plan_of(api: Api, statement: str) -> list[str]:
+    """The operators of the plan that Neo4j makes for a statement."""
+    async with api.store.connection._driver.session() as session:
+        summary = await (
+            await session.run("EXPLAIN " + statement, dict.fromkeys(_parameters(statement)))
+        ).consume()
+    pending, names = [summary.plan or {}], list[str]()
+    while pending:
+        plan = pending.pop()
+        names.append(plan["operatorType"])
+        pending += plan.get("children", [])
+    return names
+
+
+def _parameters(statement: str) -> set[str]:
+    return set(re.findall(r"\$(\w+)", statement))
