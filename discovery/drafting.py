@@ -7,7 +7,7 @@ the place of a stored one. Contradictions inside the report are refused here, ea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -78,24 +78,27 @@ class ReportDraft:
         if edge is not None:
             self.lost_edges.add(edge)
 
-    def withhold(self, item_id: str, names: Sequence[str], within: str | None, target: str) -> list[str]:
-        """Leave out what would give an item these fields anew, or an edge of type `within` to `target`; says what."""
+    def withhold(
+        self, item_id: str, names: Sequence[str], within: str | None, target: str, lately: Collection[str]
+    ) -> list[str]:
+        """Leave out what would give an item these fields anew, or an edge of type `within` to `target`.
+
+        Answers what is left out of that, among it what was before, if `lately` says so.
+        """
         draft, stored = self.items[item_id], self.stored.items[item_id]
         told = {name: draft.fields[name] for name in names if name in draft.fields}
         normal = normal_fields(self.catalogue, ObservedItem("-", draft.class_name, attributes=told))
-        withheld = [name for name in told if normal.get(name) != stored.fields.get(name)]
-        for name in withheld:
+        differing = [name for name in told if normal.get(name) != stored.fields.get(name)]
+        for name in differing:
             del draft.fields[name]
+        withheld = [*differing, *(name for name in names if name in lately)]
         for index in self._edges_by_source.get(item_id, ()) if within else ():
-            key = self._key(index)
+            key, place = self._key(index), f"edges[{index}]"
             wanted = (key.type, key.source, key.target) == (within, item_id, target)
-            if (
-                wanted
-                and self.stored.edges.get(item_id, {}).get(key) is None
-                and index not in self.lost_edges
-            ):
+            lost = index in self.lost_edges and place not in lately
+            if wanted and not lost and self.stored.edge(key) is None:
                 self.lost_edges.add(index)
-                withheld.append(f"edges[{index}]")
+                withheld.append(place)
         return withheld
 
     def native_keys(self, holders: Mapping[str, str | None]) -> dict[str, tuple[str, ...]]:

@@ -60,6 +60,13 @@ class ReportPlan:
     duplicates: tuple[DuplicateSet, ...]
 
 
+class _Lately(defaultdict[str, set[str]]):
+    """What was withheld of each item since the last planning: one field may be part of several taken keys."""
+
+    def __init__(self) -> None:
+        super().__init__(set)
+
+
 _IN_ATTRIBUTES = {".name": ".attributes.name", ".lifecycle": ".attributes.lifecycle"}
 
 Planning = Generator[Question, Answer, ReportPlan]
@@ -113,7 +120,7 @@ class _ReportPlanner:
                     return self._nothing()
                 continue
             except IdentityTaken as error:
-                self._withhold(error.key, error.claimant, error.holder)
+                self._withhold(error.key, error.claimant, error.holder, _Lately())
                 continue
             asked = tuple(key for key in state.holders if key not in self.holders)
             if asked:
@@ -123,9 +130,10 @@ class _ReportPlanner:
                 if taken:
                     answer = yield Question(items=tuple(sorted({holder for _, _, holder in taken})))
                     self.held.update((item, set(keys)) for item, keys in answer.held.items())
+                    lately = _Lately()
                     for key, claimant, holder in taken:
                         if not namesakes(key, self._final_keys(state, claimant), self.held.get(holder, ())):
-                            self._withhold(key, claimant, holder)
+                            self._withhold(key, claimant, holder, lately)
                     continue
             if self.draft.refused and not self.partial:
                 return self._nothing()
@@ -142,6 +150,7 @@ class _ReportPlanner:
     def _withhold_taken(self) -> None:
         """Keys of one reported item that belong to another: the strongest match has won, the other is told of."""
         claims: dict[str, int] = {}
+        lately = _Lately()
         for index, identity in enumerate(self.identities):
             if index in self.draft.outdated:
                 continue
@@ -152,14 +161,14 @@ class _ReportPlanner:
                     first = claims.setdefault(key, index)
                     holder, theirs = self.identities[first].id, self.identities[first].keys
                 if holder != identity.id and not namesakes(key, identity.keys, theirs):
-                    self._withhold(key, identity.id, holder)
+                    self._withhold(key, identity.id, holder, lately)
 
     def _taken_meanwhile(self, state: EstateState, asked: Iterable[str]) -> list[tuple[str, str, str]]:
         """Keys that items have by what is reported and stored together, and that others hold: (key, item, holder)."""
         pairs = ((key, state.holders[key], self.holders[key]) for key in asked)
         return [(key, item, holder) for key, item, holder in pairs if item and holder and item != holder]
 
-    def _withhold(self, key: str, claimant: str, holder: str) -> None:
+    def _withhold(self, key: str, claimant: str, holder: str, lately: _Lately) -> None:
         """Leave out of the report what would give `claimant` the key of `holder`; refuse the item if nothing can be."""
         where = self.draft.place.get(claimant, claimant)
         withheld: list[str] = []
@@ -171,7 +180,8 @@ class _ReportPlanner:
         ):
             names, within = self._made_of(draft.class_name, key)
             host = key.partition("=")[2].partition("|")[0]
-            withheld = self.draft.withhold(claimant, names, within, host)
+            withheld = self.draft.withhold(claimant, names, within, host, lately[claimant])
+            lately[claimant].update(withheld)
         if not withheld:
             why = f"its identity {key} is that of item {holder}, and a stronger one says that it is item {claimant}"
             self.draft.refuse(where, f"{why}; merge the two, or correct the report", item=claimant)
@@ -194,7 +204,7 @@ class _ReportPlanner:
     def _refuse_problems(self, problems: Sequence[Problem], origins: Sequence[str]) -> bool:
         """Say the planner's problems in the report's own places; answer whether less is left to be planned.
 
-        An edge that only misses a refused item is no problem of its own.
+        That a refused item is missing, for an edge or for its key, is no problem of its own.
         """
         before = len(self.draft.lost_items) + len(self.draft.lost_edges)
         placed = [(*self._place_of(problem.where, origins), problem) for problem in problems]
@@ -202,6 +212,8 @@ class _ReportPlanner:
         for origin, rest, problem in placed:
             if origin.startswith("items["):
                 item_id = self.identities[int(origin[6:-1])].id
+                if problem.where.startswith("keys.") and item_id in self.draft.lost_items:
+                    continue
                 self.draft.refuse(origin + _IN_ATTRIBUTES.get(rest, rest), problem.message, item=item_id)
             elif not origin.startswith("edges["):
                 self.draft.refuse(origin, problem.message)
