@@ -38,7 +38,7 @@ from cmdb_graphql.static_files import SecurityHeaders, static_router
 from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, TransportSettings
 
 READY_SECONDS = 2.0
-HEAL_SECONDS = 2.0
+HEAL_SECONDS = 5.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FIRST_TOKEN_LIFETIME = timedelta(days=366)
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from graphql import OperationDefinitionNode, parse, validate
 from graphql import build_schema as build_sdl
-from graphql import parse, validate
 from graphql.type import GraphQLInterfaceType, GraphQLObjectType
 
 from cmdb.errors import CatalogueError
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.model.entries import ClassEntry
+from cmdb_graphql.cost import estimate
 from cmdb_graphql.export import HEADER
+from cmdb_graphql.limits import Limits, measure
 from cmdb_graphql.schema import BuiltSchema, build_schema
 
 
@@ -40,6 +43,23 @@ def test_the_explorers_examples_are_valid(builtin_schema: BuiltSchema, project_r
     for example in examples:
         errors = validate(builtin_schema.schema._schema, parse(example.read_text(encoding="utf-8")))
         assert not errors, (example.name, errors)
+
+
+def test_the_guides_examples_are_valid_and_within_the_limits(
+    builtin_schema: BuiltSchema, project_root: Path
+) -> None:
+    guide = (project_root / "docs" / "guides" / "graphql.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```graphql\n(.*?)```", guide, re.DOTALL)
+    assert len(examples) > 4
+    limits = Limits()
+    for example in examples:
+        document = parse(example)
+        errors = validate(builtin_schema.schema._schema, document)
+        assert not errors, (example, errors)
+        measured = measure(document, limits)
+        for definition in document.definitions:
+            assert isinstance(definition, OperationDefinitionNode)
+            estimate(builtin_schema.schema._schema, document, definition, {}, measured, limits)
 
 
 @pytest.mark.parametrize("name", ["Query", "ItemChange", "PageInfo", "DateTime", "AnyHost", "ServerFilter"])
