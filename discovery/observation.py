@@ -27,7 +27,7 @@ SCHEMA_ID = "/schemas/observation-v1.json"
 class ObservationLimits:
     """What one report may hold. The defaults let an import of a few hundred thousand things through."""
 
-    body: int = 128 * 1024 * 1024
+    body: int = 256 * 1024 * 1024
     """Bytes of the report as sent (after decompression)."""
     items: int = 250_000
     edges: int = 1_000_000
