@@ -40,9 +40,13 @@ class PutItem:
 
 @dataclass(frozen=True, slots=True)
 class DeleteItem:
-    """Delete an item with every edge from and to it; a tombstone keeps its history."""
+    """Delete an item with every edge from and to it; a tombstone keeps its history.
+
+    `class_name`: the class it must be of (or descend from), where the caller means only such.
+    """
 
     id: str
+    class_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ Operation = PutItem | DeleteItem | PutEdge | DeleteEdge | PutEntries
 class ChangeSet:
     """Operations that happen together or not at all, with the reason (a change record's id, say) and a message.
 
-    `expected` gives versions that items must still have. `keys` are identity keys of the form `source:native key` per
+    `expected` gives versions that items must still have. `keys` are identity keys of the form `@source/native key` per
     item id, which discovery claims for its source.
     """
 

@@ -29,6 +29,24 @@ def compose_backwards(changes: Iterable[ItemChange]) -> dict[str, ItemChange]:
     return {item_id: change.reversed() for item_id, change in compose(changes).items()}
 
 
+def latest(changes: Iterable[ItemChange]) -> dict[str, ItemChange]:
+    """What a sequence of changes left of each item it touched, whatever was there before.
+
+    Unlike `compose` it keeps what was done and taken back, so it may be laid over a state that was read meanwhile.
+    """
+    left: dict[str, ItemChange] = {}
+    for change in changes:
+        earlier = left.get(change.item_id)
+        after = change.after
+        if earlier is not None and earlier.after is not None and after is not None:
+            after = {**earlier.after, **after}
+        edges = {edge.key: edge for edge in (*(earlier.edges if earlier else ()), *change.edges)}
+        left[change.item_id] = ItemChange(
+            change.item_id, change.class_name, change.name, {}, after, tuple(edges.values())
+        )
+    return left
+
+
 def _then(first: ItemChange, second: ItemChange) -> ItemChange:
     before = _before(first, second)
     after = _after(first, second)

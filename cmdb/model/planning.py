@@ -204,8 +204,15 @@ class _Planner:
 
     def _delete_item(self, where: str, operation: DeleteItem) -> None:
         item_id = operation.id
-        if self.draft.item(item_id) is None:
+        item = self.draft.item(item_id)
+        if item is None:
             self._report(f"{where}.id", "NOT_FOUND", f"no item {item_id!r}")
+            return
+        wanted = operation.class_name
+        if wanted is not None and wanted not in self.draft.catalogue.item_class(item.class_name).chain:
+            self._report(
+                f"{where}.id", "NOT_FOUND", f"item {item_id!r} is no {wanted}; it is a {item.class_name}"
+            )
             return
         for key in {*self.draft.outgoing(item_id), *self.draft.incoming(item_id)}:
             self.draft.put_edge(key, None)

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cmdb.errors import BadRequest, Conflict, NotFound
+from cmdb.model.items import new_id
 from cmdb.model.values import clean_text
 from cmdb.store.connection import Connection
+from cmdb.store.ledger import GENESIS
 
 PUT = """
 MERGE (b:Baseline {name: $name})
 ON CREATE SET b.revision = $revision, b.recorded_at = $recorded_at, b.actor = $actor, b.description = $description,
-              b.scope = $scope, b.root = $root, b.token = $token
+              b.scope = $scope, b.root = $root, b.token = $token, b.hash = $hash
 RETURN b.token = $token AS created
+"""
+HASH = """
+MATCH (l:Ledger {name: 'ledger'}) OPTIONAL MATCH (r:Revision {number: $revision}) RETURN l.last AS last, r.hash AS hash
 """
 LIST = """
 MATCH (b:Baseline) WHERE $name IS NULL OR b.name = $name
@@ -55,15 +60,22 @@ class Baselines:
         scope: Sequence[str] | None = None,
         root: str = "",
     ) -> Baseline:
-        """Name a revision.
+        """Name a revision. Its hash is kept too: should the ledger be rewritten, the baseline tells.
 
         Raises:
+            BadRequest: there is no such revision.
             Conflict: the name is taken; a baseline never moves.
         """
         name = clean_text(name, 200)
         if not name:
             raise BadRequest("a baseline needs a name of 1 to 200 bytes")
+        rows = await self._connection.read(HASH, {"revision": revision})
+        found = rows[0]["hash"] if rows and revision else GENESIS
+        if found is None or revision < 0 or (revision and not rows):
+            last = rows[0]["last"] if rows else 0
+            raise BadRequest(f"there is no revision {revision} to name; the last one is {last}")
         parameters = {
+            "hash": found,
             "name": name,
             "revision": revision,
             "recorded_at": recorded_at,
@@ -71,7 +83,7 @@ class Baselines:
             "description": clean_text(description, 4_000),
             "scope": sorted(scope) if scope is not None else None,
             "root": root,
-            "token": f"{recorded_at} {actor} {revision}",
+            "token": new_id(),
         }
         [row] = await self._connection.run(PUT, parameters)
         if not row["created"]:

@@ -28,7 +28,7 @@ from neo4j.exceptions import (
     TransientError,
 )
 
-from cmdb.errors import CmdbError, DeadlineExceeded, StoreUnavailable
+from cmdb.errors import BadRequest, CmdbError, DeadlineExceeded, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -139,8 +139,12 @@ class Connection:
             callback(statement)
 
     async def _guarded(self, call: Callable[[], Awaitable[T]], deadline: float) -> T:
-        if time.monotonic() < self._closed_until:
-            raise StoreUnavailable("Neo4j did not answer several times in a row; trying again in a second")
+        if self._failures >= _BREAKER_OPENS_AFTER:
+            if time.monotonic() < self._closed_until:
+                raise StoreUnavailable("Neo4j did not answer several times in a row; try again in a second")
+            self._closed_until = (
+                time.monotonic() + _BREAKER_PAUSE
+            )  # one call a second finds out whether it does
         try:
             async with asyncio.timeout(deadline):
                 answer = await call()
@@ -149,13 +153,16 @@ class Connection:
             raise DeadlineExceeded(f"Neo4j did not answer within {deadline:g} s") from None
         except (Neo4jError, DriverError, OSError) as error:
             raise self._translated(error) from error
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise BadRequest(
+                "a lone surrogate or a number beyond 64 bits cannot be looked for; send valid values"
+            ) from error
         self._failures = 0
         return answer
 
     def _failed(self) -> None:
         self._failures += 1
-        if self._failures >= _BREAKER_OPENS_AFTER:
-            self._closed_until = time.monotonic() + _BREAKER_PAUSE
+        self._closed_until = time.monotonic() + _BREAKER_PAUSE
 
     def _translated(self, error: Exception) -> CmdbError:
         code = getattr(error, "code", None) or ""

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import structlog
+
 from cmdb.errors import CmdbError
 from cmdb.model.items import ItemChange
 from cmdb.store.history import History
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.feed")
 
 POLL_SECONDS = 0.1
 READ_AT_ONCE = 200
@@ -61,19 +65,36 @@ class Feed:
             if self.head <= after:
                 await self.wait_beyond(after)
                 continue
-            until = min(self.head, after + READ_AT_ONCE)
-            async for number, changes in self._history.changes(after, until):
+            started = after
+            async for number, changes in self._history.changes(after, min(self.head, after + READ_AT_ONCE)):
+                if number != after + 1:
+                    break
                 yield number, changes
-            after = until
+                after = number
+            if after == started:  # the server that was asked is behind the one that told of the head
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self) -> None:
+        told = -1
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 head = await self._history.head()
             except CmdbError:
                 continue
-            if head > self.head:
-                await self.advance(head)
-            for callback in self.on_head:
+            await self.advance(head)
+            if head != told:
+                told = head if await self._tell(head) else -1
+
+    async def _tell(self, head: int) -> bool:
+        """Tell the listeners; whether all took it, or some are to be told again."""
+        all_well = True
+        for callback in self.on_head:
+            try:
                 await callback(head)
+            except CmdbError as error:
+                all_well = False
+                _log.warning(
+                    "feed_listener_failed", error=str(error), doing="telling it again at the next poll"
+                )
+        return all_well

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from cmdb.model.composition import compose
 from cmdb.model.items import ItemChange
 from cmdb.model.undoing import take_back
 from cmdb.store.connection import Connection
-from cmdb.store.ledger import GENESIS, RevisionRecord, StoredChange, restore_change, revision_hash
+from cmdb.store.ledger import RevisionRecord, StoredChange, restore_change
+from cmdb.store.verification import LedgerReport, verify_ledger
+
+__all__ = ["AsOf", "History", "LedgerReport"]
 
 HEAD = "MATCH (l:Ledger {name: 'ledger'}) RETURN l.last AS last, l.hash AS hash, l.catalogue AS catalogue"
 REVISIONS_UP = """
@@ -69,19 +72,6 @@ class AsOf:
     before_change: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerReport:
-    """The outcome of a verification: how many revisions were checked, and every fault with its place."""
-
-    revisions: int
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether the chain is whole."""
-        return not self.problems
-
-
 class History:
     """The ledger, read."""
 
@@ -131,9 +121,7 @@ class History:
         position, first = 0, after
         while position < len(counts):
             total = 0
-            while position < len(counts) and (
-                total == 0 or total + counts[position][1] <= CHANGES_CHUNK
-            ):
+            while position < len(counts) and (total == 0 or total + counts[position][1] <= CHANGES_CHUNK):
                 total += counts[position][1]
                 position += 1
             last = counts[position - 1][0]
@@ -212,49 +200,13 @@ class History:
             return take_back(number, changes, catalogue, message=revision.message, reason=revision.reason)
         raise NotFound("changes of revision", str(number), "verify the ledger: it has lost them")
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> LedgerReport:
-        """Walk the whole chain: numbers without gap, every hash right, every change there."""
-        rows = await self._connection.read(HEAD, {})
-        head = int(rows[0]["last"]) if rows else 0
-        problems: list[str] = []
-        previous, expected = GENESIS, 1
-        while expected <= head:
-            until = min(expected + 999, head)
-            headers = {
-                r.number: r for r in await self.revisions(after=expected - 1, before=until + 1, limit=1_000)
-            }
-            stored = {number: found async for number, found in self._stored_changes(expected - 1, until)}
-            for number in range(expected, until + 1):
-                header = headers.get(number)
-                if header is None:
-                    problems.append(f"revision {number} is missing")
-                    continue
-                problems.extend(_faults(header, stored.get(number, []), previous))
-                previous = header.hash
-            expected = until + 1
-            if progress:
-                progress(until, head)
-        if rows and previous != rows[0]["hash"]:
-            problems.append(f"the ledger's head hash is not that of revision {head}")
-        beyond = await self.revisions(after=head, limit=1)
-        if beyond:
-            problems.append(f"revision {beyond[0].number} lies beyond the ledger's head {head}")
-        return LedgerReport(head, tuple(problems))
+    async def verify(
+        self, progress: Callable[[int, int], None] | None = None, *, anchors: Mapping[int, str] | None = None
+    ) -> LedgerReport:
+        """Walk the whole chain; see `cmdb.store.verification`. `anchors`: hashes of revisions known from elsewhere."""
+        return await verify_ledger(self._connection, anchors=anchors, progress=progress)
 
 
 def _entry(item_id: str, row: Any) -> tuple[RevisionRecord, ItemChange]:  # noqa: ANN401 - a driver record
     stored = StoredChange.from_properties(item_id, row["change"])
     return RevisionRecord.from_properties(row["revision"]), restore_change(stored)
-
-
-def _faults(header: RevisionRecord, stored: Sequence[StoredChange], previous: str) -> list[str]:
-    faults = []
-    if header.previous_hash != previous:
-        faults.append(
-            f"revision {header.number} does not follow its predecessor: the hash it names is another"
-        )
-    if len(stored) != header.changes_count:
-        faults.append(f"revision {header.number} has {len(stored)} changes, not {header.changes_count}")
-    if revision_hash(header.properties(), stored) != header.hash:
-        faults.append(f"revision {header.number} was altered: its hash does not fit its content")
-    return faults

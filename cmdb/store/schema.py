@@ -26,6 +26,7 @@ FIXED = (
     "CREATE CONSTRAINT discovery_run_id IF NOT EXISTS FOR (n:DiscoveryRun) REQUIRE n.id IS UNIQUE",
     "CREATE CONSTRAINT api_token_id IF NOT EXISTS FOR (n:ApiToken) REQUIRE n.id IS UNIQUE",
     "CREATE INDEX revision_recorded_at IF NOT EXISTS FOR (n:Revision) ON (n.recorded_at)",
+    "CREATE INDEX revision_reason IF NOT EXISTS FOR (n:Revision) ON (n.reason)",
     "CREATE INDEX item_name IF NOT EXISTS FOR (n:Item) ON (n.name)",
     "CREATE INDEX idempotency_at IF NOT EXISTS FOR (n:IdempotencyKey) ON (n.recorded_at)",
 )
@@ -33,6 +34,8 @@ LIST_INDEXES = "SHOW INDEXES YIELD name, type, properties RETURN name, type, pro
 DROP_SEARCH = "DROP INDEX item_search IF EXISTS"
 _RANGE = "CREATE INDEX {index} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
 _SEARCH = "CREATE FULLTEXT INDEX item_search IF NOT EXISTS FOR (n:Item) ON EACH [{keys}]"
+_DROP = "DROP INDEX {index} IF EXISTS"
+_OURS = re.compile(r"[A-Z][A-Za-z0-9]*_[a-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 
 
@@ -44,7 +47,11 @@ async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
     for statement in FIXED:
         if statement.split()[2] not in present:
             await connection.run(statement)
-    for index, label, key in range_indexes(catalogue):
+    indexes = list(range_indexes(catalogue))
+    for name in sorted(present - {index for index, _, _ in indexes}):
+        if _OURS.fullmatch(name):  # an attribute that is indexed no more may hold what no index can
+            await connection.run(_DROP.format(index=_quoted(name)))
+    for index, label, key in indexes:
         if index not in present:
             await connection.run(_RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key)))
     wanted = searched_properties(catalogue)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from cmdb.errors import StaleVersion
 from cmdb.model.catalogue import Catalogue, builtin_catalogue
 from cmdb.model.change_set import Authorship, ChangeSet
+from cmdb.model.values import format_instant
 from cmdb.store.baselines import Baselines
 from cmdb.store.connection import Connection
 from cmdb.store.feed import Feed
@@ -20,6 +22,11 @@ FIND_KEYS = """
 UNWIND $keys AS key MATCH (:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item)
 RETURN key, i.id AS id
 """
+FORGET_ANSWERS = """
+MATCH (k:IdempotencyKey) WHERE k.recorded_at < $oldest CALL (k) { DELETE k } IN TRANSACTIONS OF 5000 ROWS
+"""
+ANSWERS_KEPT = timedelta(days=30)
+"""For how long an idempotency key is remembered; older ones go at the next start."""
 HELD_KEYS = "UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(:Item {id: id}) RETURN id, collect(k.key) AS keys"
 
 
@@ -33,6 +40,7 @@ class Store:
         self.feed = Feed(self.history)
         self._writer = Writer(connection, builtin)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._schema_lock = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -46,13 +54,19 @@ class Store:
         """
         connection = await Connection.open(uri, user, password, database=database, deadline=deadline)
         store = cls(connection, builtin_catalogue())
-        await store._writer.reload_catalogue()
-        await apply_schema(connection, store.catalogue)
+        try:
+            await store._writer.reload_catalogue()
+            await store._bring_schema_up()
+            await store.feed.start()
+        except BaseException:
+            await connection.close()
+            raise
         store._writer.start()
         store._writer.on_commit.append(lambda head: store._spawn(store.feed.advance(head)))
-        store._writer.on_catalogue.append(lambda catalogue: store._spawn(apply_schema(connection, catalogue)))
+        store._writer.on_catalogue.append(lambda _: store._spawn(store._bring_schema_up()))
         store.feed.on_head.append(store._follow_catalogue)
-        await store.feed.start()
+        oldest = format_instant(datetime.now(UTC) - ANSWERS_KEPT)
+        store._spawn(connection.run(FORGET_ANSWERS, {"oldest": oldest}))
         return store
 
     async def close(self) -> None:
@@ -128,6 +142,11 @@ class Store:
             for revision, change in history
             if revision.number > error.expected
         ]
+
+    async def _bring_schema_up(self) -> None:
+        """One after the other, each with the latest catalogue: an older one would drop what a newer one made."""
+        async with self._schema_lock:
+            await apply_schema(self.connection, self.catalogue)
 
     async def _follow_catalogue(self, _head: int) -> None:
         await self._writer.reload_catalogue()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.composition import compose, compose_backwards
+from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
 from cmdb.model.planning import CATALOGUE_CLASS
 from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, TopologyItem
@@ -109,7 +109,8 @@ async def changes_between(history: History, after: int, until: int) -> list[Item
 def _moved(
     topology: Topology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
 ) -> Topology:
-    return _after(topology, compose(changes).values(), revision, catalogue)
+    """The topology after changes some of which may be in it already, as they are when it was read meanwhile."""
+    return _after(topology, latest(changes).values(), revision, catalogue)
 
 
 def _unpacked(

@@ -20,18 +20,14 @@ import orjson
 import structlog
 from neo4j import AsyncManagedTransaction
 
-from cmdb.errors import CmdbError, IdempotencyMismatch, Problem, StoreUnavailable, ValidationFailed
+from cmdb.errors import BadRequest, CmdbError, DeadlineExceeded, IdempotencyMismatch, StoreUnavailable
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.change_set import (
-    OPERATIONS_LIMIT,
-    Authorship,
-    ChangeSet,
-)
+from cmdb.model.change_set import OPERATIONS_LIMIT, Authorship, ChangeSet, check_change_set
 from cmdb.model.entries import parse_entry
 from cmdb.model.items import ItemChange
 from cmdb.model.planning import EstateState, plan_change_set
-from cmdb.model.values import format_instant
-from cmdb.store.connection import Connection
+from cmdb.model.values import check_text, format_instant
+from cmdb.store.connection import Connection, StoreError
 from cmdb.store.ledger import (
     GENESIS,
     RevisionRecord,
@@ -49,6 +45,10 @@ SET l.locked_by = $token
 RETURN l.last AS last, l.hash AS hash, l.catalogue AS catalogue, l.recorded_at AS recorded_at
 """
 CATALOGUE_REVISION = "MATCH (l:Ledger {name: 'ledger'}) RETURN l.catalogue AS catalogue"
+LOAD_CATALOGUE = """
+MATCH (l:Ledger {name: 'ledger'}) WITH l.catalogue AS revision OPTIONAL MATCH (c:CatalogueEntry)
+RETURN revision, collect({name: c.name, body: c.body}) AS entries
+"""
 LOAD_ENTRIES = "MATCH (c:CatalogueEntry) RETURN c.name AS name, c.body AS body ORDER BY name"
 LOAD_ANSWERS = """
 UNWIND $keys AS key MATCH (k:IdempotencyKey {key: key})
@@ -63,7 +63,10 @@ BATCH_REQUESTS = 100
 """Most ChangeSets in one transaction (measured: beyond 100 nothing is gained)."""
 THREAD_FROM = 100
 """From this many operations planning goes to a thread, so that the event loop is not held."""
-MESSAGE_LIMIT = 4_000
+OPERATIONS_A_SECOND = 200
+"""What a slow machine surely manages: a transaction may take so much longer than a read."""
+KEY_LIMIT = 200
+"""Most characters of an idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,15 @@ class _Batch:
 
     state: EstateState
     recording: Recording
-    outcomes: list[Applied | CmdbError] = field(default_factory=list)
+    outcomes: list[Applied | Exception] = field(default_factory=list)
 
 
 class Writer:
     """Applies ChangeSets for one process. `catalogue` and its revision follow what was committed."""
 
-    def __init__(self, connection: Connection, builtin: Catalogue, *, deadline: float = 60.0) -> None:
+    def __init__(self, connection: Connection, builtin: Catalogue) -> None:
         self._connection = connection
         self._builtin = builtin
-        self._deadline = deadline
         self._waiting: deque[_Request] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -133,10 +135,12 @@ class Writer:
         correction: bool = False,
     ) -> Applied:
         """Apply a ChangeSet and wait for the commit; see `Store.apply`."""
+        check_change_set(change_set, author)
+        if key is not None and not 0 < len(check_text(key)) <= KEY_LIMIT:
+            raise BadRequest(f"an idempotency key has 1 to {KEY_LIMIT} characters; this one has {len(key)}")
+        digest = await asyncio.to_thread(_digest, change_set, author) if key else ""
         if self._closing or self._task is None or self._task.done():
             raise StoreUnavailable("the service is stopping and takes no more changes", 5)
-        _check_size(change_set)
-        digest = await asyncio.to_thread(_digest, change_set, author) if key else ""
         future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
         scoped = f"{author.actor}/{key}" if key else None
         self._waiting.append(_Request(change_set, author, scoped, digest, dry_run, correction, future))
@@ -151,31 +155,50 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch = self._take()
-            work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))
-            try:
-                done = await self._connection.write(work, deadline=self._deadline)
-            except (
-                Exception
-            ) as error:  # a defect met by one batch is told to its callers and does not end the writer
-                self._settle(batch, [error] * len(batch))
-                continue
-            if done.recording.catalogue_revision != self.catalogue_revision:
-                self._adopt(done.state.catalogue, done.recording.catalogue_revision)
-            self._settle(batch, done.outcomes)
-            if done.recording.revisions:
-                _call_all(self.on_commit, done.recording.last)
+            await self._apply_together(self._take())
+
+    async def _apply_together(self, batch: Sequence[_Request]) -> None:
+        work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))
+        operations = sum(len(request.change_set.operations) for request in batch)
+        deadline = self._connection.deadline + operations / OPERATIONS_A_SECOND
+        try:
+            done = await self._connection.write(work, deadline=deadline)
+        except StoreError as error:
+            if len(batch) == 1:
+                self._settle(batch, [error])
+            for request in batch if len(batch) > 1 else ():  # only the one that Neo4j refuses is to suffer
+                await self._apply_together([request])
+            return
+        except Exception as error:  # told to those who wait for it; the writer goes on
+            self._settle(batch, [error] * len(batch))
+            if isinstance(error, DeadlineExceeded):
+                self._refuse_waiting()
+            return
+        self._adopt(done.state.catalogue, done.recording.catalogue_revision)
+        self._settle(batch, done.outcomes)
+        if done.recording.revisions:
+            _call_all(self.on_commit, done.recording.last)
+
+    def _refuse_waiting(self) -> None:
+        """Who waited behind a transaction that took too long has waited long enough, and surely nothing was written."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        error = StoreUnavailable("Neo4j did not answer those before; nothing was written, try again")
+        self._settle(waiting, [error] * len(waiting))
 
     def _adopt(self, catalogue: Catalogue, revision: int) -> None:
+        if revision <= self.catalogue_revision:
+            return
         self.catalogue, self.catalogue_revision = catalogue, revision
         _call_all(self.on_catalogue, catalogue)
 
     async def reload_catalogue(self) -> None:
         """Take up entries that another process committed."""
         head = await self._connection.read(CATALOGUE_REVISION, {})
-        if head and head[0]["catalogue"] != self.catalogue_revision:
-            rows = await self._connection.read(LOAD_ENTRIES, {})
-            self._adopt(_with_entries(self._builtin, rows), head[0]["catalogue"])
+        if head and head[0]["catalogue"] > self.catalogue_revision:
+            [row] = await self._connection.read(LOAD_CATALOGUE, {})
+            catalogue = await asyncio.to_thread(_with_entries, self._builtin, row["entries"])
+            self._adopt(catalogue, row["revision"])
 
     def _take(self) -> list[_Request]:
         batch: list[_Request] = []
@@ -211,7 +234,7 @@ class Writer:
         initial = EstateState(catalogue)
         tombstones = await load_state(run, initial, [request.change_set for request in requests])
         stamp = max(now, ledger["recorded_at"])
-        heavy = sum(len(r.change_set.operations) for r in requests) >= THREAD_FROM
+        heavy = sum(len(r.change_set.operations) for r in requests) + len(initial.items) >= THREAD_FROM
         while True:
             recording = Recording(ledger["last"], ledger["hash"], ledger["catalogue"], stamp)
             batch = _Batch(initial.copy(), recording)
@@ -222,7 +245,7 @@ class Writer:
             asked = [key for key in batch.state.holders if key not in initial.holders]
             if not asked or not await load_holders(run, initial, asked):
                 break
-        if recording.revisions or batch.state.holders != initial.holders:
+        if recording.revisions or recording.answers or batch.state.holders != initial.holders:
             await run(WRITE, write_parameters(initial, batch.state, recording, tombstones))
         return batch
 
@@ -249,6 +272,9 @@ def _plan_batch(batch: _Batch, requests: Sequence[_Request], answered: Mapping[s
         try:
             batch.outcomes.append(_plan_request(batch, request, answered, fresh))
         except CmdbError as error:
+            batch.outcomes.append(error)
+        except Exception as error:  # a defect met by one request must not take its neighbours along
+            _log.exception("planning failed", actor=request.author.actor)
             batch.outcomes.append(error)
 
 
@@ -284,8 +310,7 @@ def _plan_request(
     if request.key:
         fresh[request.key] = (request.digest, applied)
         answer = {"key": request.key, "digest": request.digest, "recorded_at": batch.recording.recorded_at}
-        if plan.changes:
-            batch.recording.answers.append({**answer, "revision": number})
+        batch.recording.answers.append({**answer, "revision": applied.revision})
     return applied
 
 
@@ -324,23 +349,10 @@ def _with_entries(builtin: Catalogue, rows: Iterable[Any]) -> Catalogue:
     return builtin.extended(entries) if entries else builtin
 
 
-def _check_size(change_set: ChangeSet) -> None:
-    problems = []
-    if len(change_set.operations) > OPERATIONS_LIMIT:
-        fault = (
-            f"{len(change_set.operations)} operations; at most {OPERATIONS_LIMIT} in one ChangeSet, split it"
-        )
-        problems.append(Problem("operations", "TOO_MANY", fault))
-    for name, text in (("message", change_set.message), ("reason", change_set.reason)):
-        if len(text) > MESSAGE_LIMIT or "\0" in text:
-            problems.append(
-                Problem(name, "INVALID_VALUE", f"at most {MESSAGE_LIMIT} characters, none of them NUL")
-            )
-    if problems:
-        raise ValidationFailed(problems)
-
-
 def _digest(change_set: ChangeSet, author: Authorship) -> str:
     kinds = [type(operation).__name__ for operation in change_set.operations]
-    body = orjson.dumps([change_set, author, kinds], option=orjson.OPT_SORT_KEYS, default=str)
+    try:
+        body = orjson.dumps([change_set, author, kinds], option=orjson.OPT_SORT_KEYS, default=str)
+    except TypeError:  # something in it is no JSON; planning will say what
+        body = repr((change_set, author)).encode("utf-8", "backslashreplace")
     return hashlib.sha256(body).hexdigest()

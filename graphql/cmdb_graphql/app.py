@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -181,11 +181,14 @@ async def _heal(server: LocalServer) -> None:
 async def first_token(tokens: Tokens, data: Path) -> Path | None:
     """On the first start nobody could make a token: make one for the admin, in a file that only its owner reads.
 
-    Returns the file, or None where there are tokens already.
+    The same where no admin's token is good any more, or the file was lost before its token was ever used.
+    Returns the file, or None where an admin has a token.
     """
-    if await tokens.list():
-        return None
     file = data / "admin-token"
+    now = datetime.now(UTC)
+    good = [token for token in await tokens.list() if token.role == "admin" and token.is_good(now)]
+    if any(token.last_used_at for token in good) or (good and file.exists()):
+        return None
     _, plain = await tokens.create("admin", "admin", created_by="first start", lifetime=FIRST_TOKEN_LIFETIME)
     await asyncio.to_thread(_write_secret, file, plain + "\n")
     return file

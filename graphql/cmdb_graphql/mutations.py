@@ -352,7 +352,7 @@ def _delete(name: str, types: DerivedTypes, payload: type) -> Field:
             await _must_be(context, id, name)
         applied = await _apply(
             context,
-            [DeleteItem(id)],
+            [DeleteItem(id, name)],
             dry_run=dry_run,
             idempotency_key=idempotency_key,
             message=message,

@@ -13,6 +13,7 @@ from cmdb.model.items import EdgeFacts, EdgeKey, Item, new_id
 from cmdb.store.history import AsOf
 from cmdb.store.loading import LOAD_ITEMS, item_of
 from cmdb.store.store import Store
+from cmdb.store.writing import Applied
 
 ALICE = Authorship(actor="alice")
 BOB = Authorship(actor="bob")
@@ -214,3 +215,30 @@ async def test_points_in_history_resolve_by_revision_time_and_change(store: Stor
     assert await store.history.resolve(AsOf(time=second.recorded_at)) == 2
     assert await store.history.resolve(AsOf(before_change="CHG-1")) == 1
     assert await store.history.resolve(AsOf(time="2000-01-01T00:00:00.000000Z")) == 0
+
+
+async def test_one_request_that_fails_does_not_take_its_neighbours_along(store: Store) -> None:
+    bad = ChangeSet((PutItem("x" * 20_000, {"name": "n"}, "Server"),))
+    sets = [ChangeSet((put("Server", f"s{n}"),)) for n in range(5)]
+    answers = await asyncio.gather(*(store.apply(s, ALICE) for s in (*sets, bad)), return_exceptions=True)
+    assert isinstance(answers[-1], ValidationFailed)
+    assert {a.revision for a in answers[:-1] if isinstance(a, Applied)} == {1, 2, 3, 4, 5}
+
+
+async def test_an_answer_that_nothing_changed_is_remembered_too(store: Store) -> None:
+    server = put("Server", "web-1", memory=1)
+    await store.apply(ChangeSet((server,)), ALICE)
+    same = ChangeSet((PutItem(server.id, {"memory": 1}),))
+    assert (await store.apply(same, ALICE, idempotency_key="k")).revision is None
+    await store.apply(ChangeSet((PutItem(server.id, {"memory": 2}),)), BOB)
+    assert (await store.apply(same, ALICE, idempotency_key="k")).revision is None
+    item, _ = await read_item(store, server.id)
+    assert item.attributes["memory"] == 2
+
+
+async def test_only_an_item_of_the_class_that_is_meant_is_deleted(store: Store) -> None:
+    server = put("Server", "web-1")
+    await store.apply(ChangeSet((server,)), ALICE)
+    with pytest.raises(ValidationFailed, match="is no Printer; it is a Server"):
+        await store.apply(ChangeSet((DeleteItem(server.id, "Printer"),)), ALICE)
+    assert (await store.apply(ChangeSet((DeleteItem(server.id, "Host"),)), ALICE)).revision == 2

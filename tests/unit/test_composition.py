@@ -32,7 +32,7 @@ def play(change_sets: list[ChangeSet]) -> tuple[list[Snapshot], list[tuple[ItemC
     return snapshots, changes
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(CHANGE_SETS, max_size=12), st.data())
 def test_the_composition_of_changes_is_the_difference_of_the_states(
     change_sets: list[ChangeSet], data: st.DataObject
@@ -56,6 +56,7 @@ def test_the_composition_of_changes_is_the_difference_of_the_states(
         assert all(edge.before != edge.after for edge in change.edges)
 
 
+@settings(deadline=None)
 @given(st.lists(CHANGE_SETS, max_size=12), st.data())
 def test_composing_in_parts_is_composing_the_whole(change_sets: list[ChangeSet], data: st.DataObject) -> None:
     _, changes = play(change_sets)
@@ -67,6 +68,7 @@ def test_composing_in_parts_is_composing_the_whole(change_sets: list[ChangeSet],
     }
 
 
+@settings(deadline=None)
 @given(st.lists(CHANGE_SETS, max_size=8))
 def test_reversing_twice_changes_nothing_but_what_names_an_item(change_sets: list[ChangeSet]) -> None:
     for change in (change for some in play(change_sets)[1] for change in some):

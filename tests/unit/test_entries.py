@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import CatalogueError
@@ -172,6 +172,7 @@ def test_a_bomb_of_aliases_is_no_bomb() -> None:
         parse_entries("a0: &a0 [x]\n" + levels)
 
 
+@settings(deadline=None)
 @given(st.text("Tabc:[]{}&*!?-#|>'\"%@`,. \n\t0123", max_size=60))
 def test_any_text_is_entries_or_an_error_about_it(text: str) -> None:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import InvalidValue
@@ -49,6 +49,7 @@ def test_values_too_long_to_identify_anything_are_refused(fields: dict[str, str]
         rule_keys(SMALL, "Host", fields, ())
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(max_size=6), min_size=2, max_size=2),
     st.lists(st.text(max_size=6), min_size=2, max_size=2),
@@ -91,6 +92,7 @@ def test_keys_of_sources_and_unique_values_belong_to_one_whatever_else_is_known(
     assert not contradicts((NAME,), (key, NAME), {key.replace("b7", "b8").replace("42", "43"), NAME})
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.text(min_size=1, max_size=8)
 )

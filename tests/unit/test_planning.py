@@ -76,7 +76,7 @@ def edge(kind: str, source: str, target: str, group: str = "", **facts: str) -> 
 # --- what holds of every ChangeSet ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(CHANGE_SETS, max_size=12))
 def test_a_plan_is_what_it_says_and_one_that_fails_leaves_no_trace(change_sets: list[ChangeSet]) -> None:
     state = EstateState(SMALL)
@@ -119,7 +119,7 @@ def change_set_again(change_set: ChangeSet) -> ChangeSet:
     return ChangeSet(tuple(last.values()))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(CHANGE_SETS, max_size=12))
 def test_keys_have_one_holder_who_is_there_and_has_them(change_sets: list[ChangeSet]) -> None:
     state = EstateState(SMALL)
@@ -139,7 +139,7 @@ def test_keys_have_one_holder_who_is_there_and_has_them(change_sets: list[Change
         assert len(badges) == len(set(badges)), "what is unique is unique, whatever else tells two apart"
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(CHANGE_SETS, min_size=1, max_size=10), st.data())
 def test_undoing_the_last_revision_brings_the_state_before_it_back(
     change_sets: list[ChangeSet], data: st.DataObject
@@ -164,7 +164,7 @@ def test_undoing_the_last_revision_brings_the_state_before_it_back(
         assert state.catalogue.entries == entries
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(CHANGE_SETS)
 def test_every_problem_can_be_told(change_set: ChangeSet) -> None:
     try:

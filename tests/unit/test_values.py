@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import InvalidValue
@@ -100,6 +100,7 @@ def test_every_type_has_spellings_to_try(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VALUE_TYPES)
+@settings(deadline=None)
 @given(st.data())
 def test_the_normal_form_survives_what_clients_read(name: str, data: st.DataObject) -> None:
     kind = VALUE_TYPES[name]
@@ -216,11 +217,13 @@ def test_a_text_may_be_longer_than_a_string() -> None:
         clean_text("界" * 20_000, 16_384)
 
 
+@settings(deadline=None)
 @given(st.integers(INT64.start, INT64.stop - 1))
 def test_durations_are_read_as_they_are_written(milliseconds: int) -> None:
     assert VALUE_TYPES["duration"].normalise(format_duration(milliseconds)) == milliseconds
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.just(UTC)), st.datetimes(timezones=st.just(UTC)))
 def test_instants_sort_as_they_flow(a: datetime, b: datetime) -> None:
     assert (format_instant(a) < format_instant(b)) == (a < b)
@@ -259,6 +262,7 @@ def test_enums_name_what_would_do() -> None:
         attribute("enum", values=("red", "green")).normalise("blue")
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_identifiers_differ_neither_by_case_nor_by_blanks(text: str) -> None:
     assert canonical_identifier(f"  {text} {text}".upper()) == canonical_identifier(
