@@ -66,8 +66,6 @@ class Client:
             ServiceFailed: the answer holds an error.
         """
         answer = self.post("/graphql", orjson.dumps({"query": document, "variables": variables}))
-        if answer.get("errors"):
-            raise ServiceFailed(f"GraphQL: {answer['errors'][0]}")
         data: dict[str, Any] = answer["data"]
         return data
 
@@ -75,7 +73,7 @@ class Client:
         """The JSON that a POST is answered with.
 
         Raises:
-            ServiceFailed: the answer is none, or not JSON.
+            ServiceFailed: there is no JSON, or an error in it.
         """
         self._connection.request("POST", path, body, self._headers)
         response = self._connection.getresponse()
@@ -84,7 +82,10 @@ class Client:
             ("application/json", "application/graphql")
         ):
             raise ServiceFailed(f"POST {path}: {response.status}, {text[:200]!r}")
-        return dict(orjson.loads(text))
+        answer = dict(orjson.loads(text))
+        if answer.get("errors"):
+            raise ServiceFailed(f"POST {path}: {answer['errors'][0]}")
+        return answer
 
     def close(self) -> None:
         """Close the connection."""
