@@ -61,7 +61,7 @@ RESERVED_CLASSES = frozenset(
     ]
 )
 """Labels of nodes that are no items: a class of such a name would mix its items with them."""
-RESERVED_RELATIONSHIPS = frozenset(["CHANGED", "IDENTIFIES", "REPORTED"])
+RESERVED_RELATIONSHIPS = frozenset(["CHANGED", "IDENTIFIES", "RAN", "REPORTED"])
 """Types of relationships that are no edges."""
 DEEPEST_CHAIN = 24
 
@@ -464,6 +464,15 @@ def _check_rules(catalogue: Catalogue) -> None:
                     item_class.name, f"identity rule {rule}: no type {rule.within}", "mend it"
                 )
         for attribute in item_class.attributes.values():
+            reads = attribute.expression.names if attribute.expression else frozenset()
+            hidden = [
+                n
+                for n in sorted(reads)
+                if n in item_class.attributes and item_class.attributes[n].entry.secret
+            ]
+            if hidden and not attribute.entry.secret:
+                place = f"{item_class.name}.{attribute.name}"
+                raise CatalogueError(place, f"it is computed from the secret {hidden}", "make it secret too")
             unknown = (
                 attribute.expression.names - {"name", *item_class.attributes} if attribute.expression else ()
             )

@@ -178,14 +178,13 @@ class Secrets:
             change.item_id,
             change.class_name,
             change.name,
-            self._visible(change.before),
-            self._visible(change.after),
+            self.visible(change.before) if change.before is not None else None,
+            self.visible(change.after) if change.after is not None else None,
             change.edges,
         )
 
-    def _visible(self, fields: Fields | None) -> dict[str, Stored] | None:
-        if fields is None:
-            return None
+    def visible(self, fields: Fields) -> dict[str, Stored]:
+        """The fields without the values of secret attributes."""
         return {name: value for name, value in fields.items() if name not in self._names}
 
 

@@ -726,4 +726,16 @@ async def ingest_body(
     )
     if result.revision is not None:
         context.wrote(result.revision)
-    return result.to_record()
+    return _as_seen_by(context, result.to_record())
+
+
+def _as_seen_by(context: Context, record: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a report without what the caller may not read: an agent gets no earlier values at all."""
+    reads = context.caller.may(Action.READ)
+    for item in record.get("plan", ()):
+        for side in ("before", "after"):
+            if not context.sees_secrets:
+                item[side] = context.services.secrets.visible(item[side])
+        if not reads:
+            item["before"] = {}
+    return record

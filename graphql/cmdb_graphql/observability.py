@@ -25,6 +25,7 @@ from cmdb_graphql.operations import OperationRecord
 _TOKEN = re.compile(r"cmdb_(api|agent)_([0-9A-Za-z]{8})_[0-9A-Za-z_]{43,}")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+_METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
 _ROUTES = frozenset(("graphql", "graphiql", "static", "ingest", "schemas", "healthz", "readyz", "metrics"))
 
 
@@ -40,7 +41,7 @@ def configure_logging(settings: Settings) -> None:
     rendered: list[Callable[..., Any]] = (
         [structlog.processors.format_exc_info, _redacted, structlog.processors.JSONRenderer()]
         if settings.log_format == "json"
-        else [_redacted, structlog.dev.ConsoleRenderer()]
+        else [structlog.processors.format_exc_info, _redacted, structlog.dev.ConsoleRenderer()]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -134,5 +135,5 @@ class RequestMetrics:
         finally:
             first = scope["path"].split("/")[1]
             route = "/" + first if first in _ROUTES else "other"
-            labels = (route, scope["method"] if status != 405 else "other", str(status))
+            labels = (route, scope["method"] if scope["method"] in _METHODS else "other", str(status))
             self._metrics.requests.labels(*labels).observe(time.perf_counter() - started)
