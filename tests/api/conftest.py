@@ -108,7 +108,9 @@ class Api:
         listeners = self.store.connection.on_statement
 
         def hear(statement: str) -> None:
-            if not any(word in statement for word in ("(l:Ledger", "CatalogueEntry", "ApiToken", "IdempotencyKey")):
+            if not any(
+                word in statement for word in ("(l:Ledger", "CatalogueEntry", "ApiToken", "IdempotencyKey")
+            ):
                 seen.append(statement)
 
         listeners.append(hear)

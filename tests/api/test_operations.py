@@ -38,7 +38,9 @@ async def test_a_report_is_taken_in_over_http(api: Api) -> None:
     body = json.dumps(REPORT).encode()
     dry = (await ingest(api, body, path="observation?dry_run=true")).json()
     assert (dry["created"], dry["revision"], dry["dry_run"]) == (1, None, True)
-    done = await ingest(api, gzip.compress(body, mtime=0), path="auto?name=x.json", **{"content-encoding": "gzip"})
+    done = await ingest(
+        api, gzip.compress(body, mtime=0), path="auto?name=x.json", **{"content-encoding": "gzip"}
+    )
     assert done.status_code == 200
     assert {
         key: done.json()[key] for key in ("format", "items", "edges", "created", "refused", "revision")
