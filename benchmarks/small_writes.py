@@ -27,7 +27,7 @@ NAME = "writes"
 CLIENTS = 16
 ITEMS = 5_000
 WARM_UP_SECONDS = 20.0
-"""Neo4j's JVM compiles what runs often: in its first seconds it needs three times the processor time for a ChangeSet."""
+"""Neo4j compiles what runs often: in its first seconds a ChangeSet needs three times the processor time."""
 SECONDS = 15.0
 COUNTERS = 4
 INCREMENTS = 25
