@@ -43,7 +43,8 @@ TOUCHED = """
 UNWIND $ids AS id
 MATCH (i:Item|Tombstone {id: id})<-[:CHANGED]-(r:Revision) WHERE r.number <= $number
 WITH id, max(r.number) AS last, min(r.number) AS first
-MATCH (l:Revision {number: last}) MATCH (f:Revision {number: first})
+MATCH (l:Revision {number: last}) USING INDEX SEEK l:Revision(number)
+MATCH (f:Revision {number: first}) USING INDEX SEEK f:Revision(number)
 RETURN id, last, l.recorded_at AS updated_at, f.recorded_at AS created_at"""
 
 KEPT_VIEWS = 8

@@ -12,7 +12,7 @@ from cmdb.model.items import Edge, EdgeFacts, EdgeKey, Item
 from cmdb.model.planning import EstateState
 
 LOAD_ITEMS = """
-UNWIND $ids AS id MATCH (i:Item {id: id})
+UNWIND $ids AS id MATCH (i:Item {id: id}) USING INDEX SEEK i:Item(id)
 RETURN properties(i) AS item,
        [(i)-[r]->(t:Item) | [type(r), t.id, r.group, r.required, r.strength, r.confidence, r.version]] AS edges
 """
@@ -20,14 +20,16 @@ LOAD = (
     LOAD_ITEMS
     + """
 UNION ALL
-UNWIND $endpoints AS id MATCH (i:Item {id: id}) RETURN properties(i) AS item, [] AS edges
+UNWIND $endpoints AS id MATCH (i:Item {id: id}) USING INDEX SEEK i:Item(id)
+RETURN properties(i) AS item, [] AS edges
 UNION ALL
-UNWIND $ids AS id MATCH (t:Tombstone {id: id}) RETURN properties(t) AS item, null AS edges
+UNWIND $ids AS id MATCH (t:Tombstone {id: id}) USING INDEX SEEK t:Tombstone(id)
+RETURN properties(t) AS item, null AS edges
 """
 )
 """Items with their outgoing edges, end points without, and which of the items are tombstones (`edges` is null)."""
 LOAD_INCOMING = """
-UNWIND $ids AS id MATCH (t:Item {id: id})<-[r]-(s:Item)
+UNWIND $ids AS id MATCH (t:Item {id: id})<-[r]-(s:Item) USING INDEX SEEK t:Item(id)
 RETURN properties(s) AS item, id, type(r) AS type, r.group AS group, r.required AS required,
        r.strength AS strength, r.confidence AS confidence, r.version AS version
 """
@@ -37,10 +39,13 @@ RETURN properties(i) AS item,
        [(i)-[r]->(t:Item) | [type(r), t.id, r.group, r.required, r.strength, r.confidence, r.version]] AS edges
 """
 LOAD_KEYS = """
-UNWIND $keys AS key MATCH (:IdentityKey {key: key})-[:IDENTIFIES]->(i)
+UNWIND $keys AS key MATCH (k:IdentityKey {key: key})-[:IDENTIFIES]->(i) USING INDEX SEEK k:IdentityKey(key)
 WITH key, i RETURN key, i.id AS holder, [(k:IdentityKey)-[:IDENTIFIES]->(i) | k.key] AS held
 """
-LOAD_HELD = "UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(:Item {id: id}) RETURN id, collect(k.key) AS held"
+LOAD_HELD = """
+UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(i:Item {id: id}) USING INDEX SEEK i:Item(id)
+RETURN id, collect(k.key) AS held
+"""
 
 Run = Callable[[str, Mapping[str, Any]], Awaitable[list[Any]]]
 """Runs one statement in the transaction at hand."""

@@ -21,13 +21,14 @@ from cmdb.store.connection import Connection
 from cmdb.store.loading import LOAD_INCOMING, LOAD_ITEMS, item_of
 
 READ_MARKS = """
-UNWIND $ids AS id MATCH (:Source {name: $source})-[r:REPORTED]->(:Item {id: id})
+UNWIND $ids AS id
+MATCH (:Source {name: $source})-[r:REPORTED]->(i:Item {id: id}) USING INDEX SEEK i:Item(id)
 RETURN id, r.native_key AS native_key, r.last_seen AS last_seen, r.digest AS digest
 """
 PUT_SOURCE = "MERGE (s:Source {name: $source})"
 REPORT_VALUES = """
 MATCH (s:Source {name: $source})
-UNWIND $rows AS row MATCH (i:Item {id: row.item})
+UNWIND $rows AS row MATCH (i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
 MERGE (s)-[r:REPORTED {native_key: row.native_key}]->(i)
 ON CREATE SET r.first_seen = $seen_at, r.last_seen = ''
 WITH r, row WHERE r.last_seen <= $seen_at
@@ -35,7 +36,8 @@ SET r.last_seen = $seen_at, r.run = $run, r.digest = row.digest, r.values = row.
 """
 REPORT_AGAIN = """
 MATCH (s:Source {name: $source})
-UNWIND $rows AS row MATCH (s)-[r:REPORTED {native_key: row.native_key}]->(:Item {id: row.item})
+UNWIND $rows AS row
+MATCH (s)-[r:REPORTED {native_key: row.native_key}]->(i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
 WHERE r.last_seen <= $seen_at
 SET r.last_seen = $seen_at, r.run = $run
 """

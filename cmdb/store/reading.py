@@ -43,7 +43,7 @@ COUNT_ALL = "MATCH (c:<<labels>>) RETURN count(c) AS total"
 COUNT_WHERE = "MATCH (c:<<labels>>) WHERE <<where>> RETURN count(c) AS total"
 RELATED = """
 UNWIND $parents AS parent
-MATCH (p:Item {id: parent})
+MATCH (p:Item {id: parent}) USING INDEX SEEK p:Item(id)
 CALL (p) {
   MATCH (p)<<arrow>>(t:Item) WHERE <<where>>
   WITH r, t ORDER BY t.name, t.id, r.group LIMIT $limit

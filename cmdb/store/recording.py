@@ -14,31 +14,43 @@ from cmdb.store.ledger import RevisionRecord, StoredChange
 
 WRITE = """
 CALL () {
-  UNWIND $write.cut_edges AS row MATCH (s:Item {id: row.source})-[r]->(t:Item {id: row.target})
+  UNWIND $write.cut_edges AS row
+  MATCH (s:Item {id: row.source})-[r]->(t:Item {id: row.target}) USING INDEX SEEK s:Item(id)
   WHERE type(r) = row.type AND r.group = row.group DELETE r
 }
-CALL () { UNWIND $write.released_keys AS key MATCH (k:IdentityKey {key: key}) DETACH DELETE k }
+CALL () {
+  UNWIND $write.released_keys AS key
+  MATCH (k:IdentityKey {key: key}) USING INDEX SEEK k:IdentityKey(key) DETACH DELETE k
+}
 CALL () { UNWIND $write.created AS row CREATE (i:$(row.labels)) SET i = row.properties }
 CALL () {
-  UNWIND $write.revived AS row MATCH (i:Tombstone {id: row.id})
+  UNWIND $write.revived AS row MATCH (i:Tombstone {id: row.id}) USING INDEX SEEK i:Tombstone(id)
   REMOVE i:Tombstone SET i:$(row.labels) SET i = row.properties
 }
-CALL () { UNWIND $write.updated AS row MATCH (i:Item {id: row.id}) SET i = row.properties }
-CALL () { UNWIND $write.relabelled AS row MATCH (i:Item {id: row.id}) REMOVE i:$(row.old) SET i:$(row.labels) }
 CALL () {
-  UNWIND $write.buried AS row MATCH (i:Item {id: row.id})
+  UNWIND $write.updated AS row MATCH (i:Item {id: row.id}) USING INDEX SEEK i:Item(id) SET i = row.properties
+}
+CALL () {
+  UNWIND $write.relabelled AS row MATCH (i:Item {id: row.id}) USING INDEX SEEK i:Item(id)
+  REMOVE i:$(row.old) SET i:$(row.labels)
+}
+CALL () {
+  UNWIND $write.buried AS row MATCH (i:Item {id: row.id}) USING INDEX SEEK i:Item(id)
   REMOVE i:$(row.labels) SET i:Tombstone SET i = row.properties
 }
 CALL () {
-  UNWIND $write.created_edges AS row MATCH (s:Item {id: row.source}) MATCH (t:Item {id: row.target})
+  UNWIND $write.created_edges AS row
+  MATCH (s:Item {id: row.source}) USING INDEX SEEK s:Item(id)
+  MATCH (t:Item {id: row.target}) USING INDEX SEEK t:Item(id)
   CREATE (s)-[r:$(row.type)]->(t) SET r = row.properties
 }
 CALL () {
-  UNWIND $write.updated_edges AS row MATCH (s:Item {id: row.source})-[r]->(t:Item {id: row.target})
+  UNWIND $write.updated_edges AS row
+  MATCH (s:Item {id: row.source})-[r]->(t:Item {id: row.target}) USING INDEX SEEK s:Item(id)
   WHERE type(r) = row.type AND r.group = row.group SET r = row.properties
 }
 CALL () {
-  UNWIND $write.claimed_keys AS row MATCH (i:Item {id: row.item})
+  UNWIND $write.claimed_keys AS row MATCH (i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
   CREATE (:IdentityKey {key: row.key})-[:IDENTIFIES]->(i)
 }
 CALL () {
@@ -46,17 +58,21 @@ CALL () {
 }
 CALL () { UNWIND $write.revisions AS row CREATE (r:Revision) SET r = row }
 CALL () {
-  UNWIND $write.item_changes AS row MATCH (r:Revision {number: row.revision}) MATCH (i:Item {id: row.item})
+  UNWIND $write.item_changes AS row
+  MATCH (r:Revision {number: row.revision}) USING INDEX SEEK r:Revision(number)
+  MATCH (i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
   CREATE (r)-[c:CHANGED]->(i) SET c = row.properties
 }
 CALL () {
   UNWIND $write.tombstone_changes AS row
-  MATCH (r:Revision {number: row.revision}) MATCH (i:Tombstone {id: row.item})
+  MATCH (r:Revision {number: row.revision}) USING INDEX SEEK r:Revision(number)
+  MATCH (i:Tombstone {id: row.item}) USING INDEX SEEK i:Tombstone(id)
   CREATE (r)-[c:CHANGED]->(i) SET c = row.properties
 }
 CALL () {
   UNWIND $write.entry_changes AS row
-  MATCH (r:Revision {number: row.revision}) MATCH (i:CatalogueEntry {id: row.item})
+  MATCH (r:Revision {number: row.revision}) USING INDEX SEEK r:Revision(number)
+  MATCH (i:CatalogueEntry {id: row.item})
   CREATE (r)-[c:CHANGED]->(i) SET c = row.properties
 }
 CALL () { UNWIND $write.answers AS row CREATE (k:IdempotencyKey) SET k = row }

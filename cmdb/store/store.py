@@ -19,7 +19,7 @@ from cmdb.store.schema import apply_schema
 from cmdb.store.writing import Applied, Writer
 
 FIND_KEYS = """
-UNWIND $keys AS key MATCH (:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item)
+UNWIND $keys AS key MATCH (k:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item) USING INDEX SEEK k:IdentityKey(key)
 RETURN key, i.id AS id
 """
 FORGET_ANSWERS = """
@@ -27,7 +27,10 @@ MATCH (k:IdempotencyKey) WHERE k.recorded_at < $oldest CALL (k) { DELETE k } IN 
 """
 ANSWERS_KEPT = timedelta(days=30)
 """For how long an idempotency key is remembered; older ones go at the next start."""
-HELD_KEYS = "UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(:Item {id: id}) RETURN id, collect(k.key) AS keys"
+HELD_KEYS = """
+UNWIND $ids AS id MATCH (k:IdentityKey)-[:IDENTIFIES]->(i:Item {id: id}) USING INDEX SEEK i:Item(id)
+RETURN id, collect(k.key) AS keys
+"""
 
 
 class Store:

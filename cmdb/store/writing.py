@@ -51,8 +51,8 @@ RETURN revision, collect({name: c.name, body: c.body}) AS entries
 """
 LOAD_ENTRIES = "MATCH (c:CatalogueEntry) RETURN c.name AS name, c.body AS body ORDER BY name"
 LOAD_ANSWERS = """
-UNWIND $keys AS key MATCH (k:IdempotencyKey {key: key})
-OPTIONAL MATCH (r:Revision {number: k.revision})
+UNWIND $keys AS key MATCH (k:IdempotencyKey {key: key}) USING INDEX SEEK k:IdempotencyKey(key)
+OPTIONAL MATCH (r:Revision {number: k.revision}) USING INDEX SEEK r:Revision(number)
 OPTIONAL MATCH (r)-[c:CHANGED]->(i)
 RETURN key, k.digest AS digest, k.revision AS revision, collect({item: i.id, change: properties(c)}) AS changes
 """
