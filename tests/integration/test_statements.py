@@ -82,6 +82,7 @@ async def test_every_statement_is_well_formed_and_walks_no_more_than_it_says(dri
     async with driver.session() as session:
         for name, text in STATEMENTS.items():
             parameters = dict.fromkeys(re.findall(r"\$([a-z_]+)", text))
+            slots = {**SLOTS, **(IN_PAGES if name == "reading.PAGE" else {})}
             result = await session.run("EXPLAIN " + fill(text, **slots), parameters)
             summary = await result.consume()
             plan = cast(dict[str, Any], summary.plan)
