@@ -1,8 +1,8 @@
 """The service: one ASGI application over one store, and `serve`, which runs it with a Neo4j of its own if need be.
 
-/graphql                        the contract (HTTP and WebSocket) /graphiql, /static              the API explorer
-/ingest/{format}                reports /schemas/observation-v1.json    the form of a report /healthz  /readyz
-/metrics     for those who run it
+* /graphql: the contract, over HTTP and WebSocket; /graphiql and /static: the API explorer
+* /ingest/{format}: reports; /schemas/observation-v1.json: the form of a report
+* /healthz, /readyz, /metrics: for those who run it
 """
 
 from __future__ import annotations
