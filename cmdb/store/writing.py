@@ -251,7 +251,7 @@ class Writer:
 
 
 async def _answered(run: Run, requests: Sequence[_Request]) -> dict[str, Any]:
-    keys = [r.key for r in requests if r.key]
+    keys = sorted({request.key for request in requests if request.key})
     rows = await run(LOAD_ANSWERS, {"keys": keys}) if keys else []
     return {row["key"]: row for row in rows}
 

@@ -124,7 +124,7 @@ async def test_one_request_is_applied_once_wherever_it_is_sent(replicas: tuple[S
             *(replicas[i % 2].apply(change_set, ALICE, idempotency_key=f"k{n}") for i in range(6))
         )
         assert {answer.revision for answer in answers} == {n + 1}
-        assert all(answer.changes == answers[0].changes for answer in answers)
+        assert [answer.changes for answer in answers] == [answers[0].changes] * 6
     assert await replicas[0].head() == 6
 
 
