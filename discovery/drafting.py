@@ -62,7 +62,9 @@ class ReportDraft:
         self.place: dict[str, str] = {}
         for index, identity in enumerate(identities):
             self.place.setdefault(identity.id, f"items[{index}]")
-        self._index_of = {item.ref: index for index, item in enumerate(observation.items)}
+        named = zip(observation.items, identities, strict=True)
+        self._id_of = {item.ref: identity.id for item, identity in named}
+        self._old_news = frozenset(observation.items[index].ref for index in outdated)
         self._draft_items()
 
     @property
@@ -217,22 +219,21 @@ class ReportDraft:
         """The reported edges of each item, by index."""
         edges: dict[str, list[int]] = defaultdict(list)
         for index, edge in enumerate(self.observation.edges):
-            edges[self.identities[self._index_of[edge.source]].id].append(index)
+            edges[self._id_of[edge.source]].append(index)
         return edges
 
     def _key(self, index: int) -> EdgeKey:
         edge = self.observation.edges[index]
-        source, target = (self.identities[self._index_of[ref]].id for ref in (edge.source, edge.target))
-        return EdgeKey(edge.type, source, target, edge.group)
+        return EdgeKey(edge.type, self._id_of[edge.source], self._id_of[edge.target], edge.group)
 
     def _edges(self) -> list[tuple[int, EdgeKey, EdgeFacts]]:
         """The edges to put, each once, as (index, key, facts); what contradicts an earlier one is refused."""
         edges: dict[EdgeKey, tuple[int, EdgeKey, EdgeFacts]] = {}
         for index, edge in enumerate(self.observation.edges):
-            if index in self.lost_edges or self._index_of[edge.source] in self.outdated:
+            if index in self.lost_edges or edge.source in self._old_news:
                 continue
             key = self._key(index)
-            lost = [end for end in (key.source, key.target) if end in self.lost_items]
+            lost = self.lost_items and [end for end in (key.source, key.target) if end in self.lost_items]
             if lost:
                 self.refuse(
                     f"edges[{index}]", f"{self.place[lost[0]]}, one of its ends, was refused", edge=index

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from cmdb.errors import IdentityTaken, Problem, ValidationFailed
 from cmdb.model.change_set import ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
 from cmdb.model.identity import rule_keys, rule_name
-from cmdb.model.items import EdgeKey, ItemChange
+from cmdb.model.items import ItemChange
 from cmdb.model.planning import EstateState, Plan, plan_change_set
 from discovery.drafting import Refusal, ReportDraft
 from discovery.identification import Answer, Identified, Question, host_types, namesakes
@@ -106,6 +106,7 @@ class _ReportPlanner:
         self.holders = dict(identified.holders)
         self.held = {item: set(keys) for item, keys in identified.held.items()}
         self.duplicates: dict[tuple[str, str], DuplicateSet] = {}
+        self.host_types: dict[str, frozenset[str]] = {}
 
     def run(self) -> Planning:
         self._withhold_taken()
@@ -289,7 +290,9 @@ class _ReportPlanner:
                 unit, waiting = (*waiting, operation), []
                 if operation.key not in moved and len(unit) == 1:
                     continue
-                if self._is_host_edge(operation.key, level):
+                key = operation.key
+                inside = key.type in self._host_types(key.source)
+                if inside and (key.target in self.stored.items or level[key.target] < level[key.source]):
                     first[operation.key.source].extend(unit)
                 else:
                     later.append(unit)
@@ -298,9 +301,9 @@ class _ReportPlanner:
         yield from (tuple(unit) for unit in first.values())
         yield from later
 
-    def _is_host_edge(self, key: EdgeKey, level: Mapping[str, int]) -> bool:
-        """Whether the edge leads to what the item is identified inside, and that is there before it."""
-        kinds = host_types(self.stored.catalogue, self.draft.items[key.source].class_name)
-        return key.type in kinds and (
-            key.target in self.stored.items or level[key.target] < level[key.source]
-        )
+    def _host_types(self, item_id: str) -> frozenset[str]:
+        """The relationship types inside whose targets an item is identified."""
+        class_name = self.draft.items[item_id].class_name
+        if class_name not in self.host_types:
+            self.host_types[class_name] = host_types(self.stored.catalogue, class_name)
+        return self.host_types[class_name]
