@@ -60,3 +60,7 @@ def write_readme() -> None:
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(f"{before}{BEGIN}\n\n{section()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_readme()
