@@ -114,7 +114,11 @@ class Connection:
         return await self._guarded(call, deadline or self.deadline)
 
     async def run(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: LiteralString,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        deadline: float | None = None,
     ) -> list[Record]:
         """Run one statement outside a managed transaction: schema commands, and writes that may be repeated."""
 
@@ -124,7 +128,7 @@ class Connection:
                 result = await session.run(statement, dict(parameters or {}))
                 return [record async for record in result]
 
-        return await self._guarded(call, max(self.deadline, 60.0))
+        return await self._guarded(call, deadline or self.deadline)
 
     async def in_transaction(
         self, transaction: AsyncManagedTransaction, statement: LiteralString, parameters: Mapping[str, Any]

@@ -36,29 +36,33 @@ _RANGE = "CREATE INDEX {index} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
 _SEARCH = "CREATE FULLTEXT INDEX item_search IF NOT EXISTS FOR (n:Item) ON EACH [{keys}]"
 _DROP = "DROP INDEX {index} IF EXISTS"
 _OURS = re.compile(r"[A-Z][A-Za-z0-9]*_[a-z0-9_]+")
+SECONDS = 120.0
+"""How long a schema command may take: an index over much is not made in an instant."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 
 
 async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
     """Make Neo4j's constraints and indexes what the catalogue needs; what is there already costs nothing."""
-    rows = await connection.run(LIST_INDEXES)
+    rows = await connection.run(LIST_INDEXES, deadline=SECONDS)
     present = {row["name"] for row in rows}
     search = next((set(row["properties"]) for row in rows if row["name"] == "item_search"), None)
     for statement in FIXED:
         if statement.split()[2] not in present:
-            await connection.run(statement)
+            await connection.run(statement, deadline=SECONDS)
     indexes = list(range_indexes(catalogue))
     for name in sorted(present - {index for index, _, _ in indexes}):
         if _OURS.fullmatch(name):  # an attribute that is indexed no more may hold what no index can
-            await connection.run(_DROP.format(index=_quoted(name)))
+            await connection.run(_DROP.format(index=_quoted(name)), deadline=SECONDS)
     for index, label, key in indexes:
         if index not in present:
-            await connection.run(_RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key)))
+            await connection.run(
+                _RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key)), deadline=SECONDS
+            )
     wanted = searched_properties(catalogue)
     if search != set(wanted):
-        await connection.run(DROP_SEARCH)
+        await connection.run(DROP_SEARCH, deadline=SECONDS)
         await connection.run(_SEARCH.format(keys=", ".join(f"n.{_quoted(key)}" for key in wanted)))
-    await connection.run("CALL db.awaitIndexes(120)")
+    await connection.run("CALL db.awaitIndexes(120)", deadline=SECONDS)
 
 
 def range_indexes(catalogue: Catalogue) -> Iterable[tuple[str, str, str]]:

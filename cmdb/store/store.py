@@ -69,13 +69,15 @@ class Store:
         store._writer.on_catalogue.append(lambda _: store._spawn(store._bring_schema_up()))
         store.feed.on_head.append(store._follow_catalogue)
         oldest = format_instant(datetime.now(UTC) - ANSWERS_KEPT)
-        store._spawn(connection.run(FORGET_ANSWERS, {"oldest": oldest}))
+        store._spawn(connection.run(FORGET_ANSWERS, {"oldest": oldest}, deadline=120))
         return store
 
     async def close(self) -> None:
         """Finish what was accepted, then close everything."""
         await self._writer.close()
         await self.feed.close()
+        for task in self._tasks:  # housekeeping, which the next start does again
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.connection.close()
 
