@@ -149,9 +149,13 @@ class _Identifier:
             return native
 
     def _doubtful(self, index: int) -> list[str]:
-        """Holders of keys that are not the strongest the item has: they might only be namesakes."""
-        rules = [key for key in self.keys[index] if not key.startswith("@")]
-        return [holder for key in rules[1:] if (holder := self.holders.get(key)) is not None]
+        """Holders of weaker keys who might only be namesakes: whoever is not known by the strongest anyway."""
+        keys = self.keys[index]
+        native = [key for key in keys if key.startswith("@")]
+        strongest, weaker = keys[: len(native) + 1], keys[len(native) + 1 :]
+        known = next((holder for key in strongest if (holder := self.holders.get(key)) is not None), None)
+        holders = (self.holders.get(key) for key in weaker)
+        return [holder for holder in holders if holder is not None and holder != known]
 
     def _resolve(self, level: Sequence[int]) -> None:
         """First those whom the store knows, so that entries of the report which are the same follow them."""
@@ -221,7 +225,7 @@ class _Identifier:
 
 def namesakes(key: str, keys: Iterable[str], others_keys: Iterable[str]) -> bool:
     """Whether two that share `key` are two all the same, because a stronger rule tells them apart."""
-    return not key.startswith("@") and contradicts((key,), keys, others_keys)
+    return contradicts((key,), keys, others_keys)
 
 
 def normal_fields(catalogue: Catalogue, item: ObservedItem) -> dict[str, Stored]:
