@@ -3,6 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
+ROUNDS ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,13 +13,14 @@ WEB_SOURCES := $(shell find graphql/web -name node_modules -prune -o -type f -pr
 CODE := cmdb discovery impact graphql/cmdb_graphql tests benchmarks hatch_build.py
 INSTALL_LOCK := $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench soak lock clean
 
 help:
 	@echo "make demo    the service with a demo estate and this machine's inventory, until Ctrl-C (DEMO_EXIT=1: stop after the answers)"
 	@echo "make test    all tests (TESTS=path one of them, WORKERS=$(WORKERS))"
 	@echo "make check   lint, format, types, rooms, exported schema and reference in step"
 	@echo "make bench   all measurements into benchmarks/results/latest.json (ONLY=name one of them)"
+	@echo "make soak    rounds of kill -9 of the service and of Neo4j under writes (ROUNDS=$(ROUNDS))"
 	@echo "make lock    bring the locks in step with pyproject.toml (UPGRADE=1: to the newest allowed versions)"
 	@echo "make clean   remove what the above made in this folder"
 
@@ -38,6 +40,9 @@ check: $(VENV)/.project $(VENV)/.development
 
 bench: $(VENV)/.project $(VENV)/.development
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+soak: $(VENV)/.project $(VENV)/.development
+	$(BIN)/python -m tests.faults.kill_rounds --rounds $(ROUNDS)
 
 # Stamps: pip runs only when a lock, pyproject.toml or the browser pages' sources changed.
 $(BIN)/python:
