@@ -44,11 +44,18 @@ MERGE (l:Ledger {name: 'ledger'}) ON CREATE SET l.last = 0, l.hash = $genesis, l
 SET l.locked_by = $token
 RETURN l.last AS last, l.hash AS hash, l.catalogue AS catalogue, l.recorded_at AS recorded_at
 """
-CATALOGUE_REVISION = "MATCH (l:Ledger {name: 'ledger'}) RETURN l.catalogue AS catalogue"
+CATALOGUE_REVISION = """
+MATCH (l:Ledger {name: 'ledger'})
+WITH l.catalogue AS revision WHERE revision = 0 OR EXISTS { (:Revision {number: revision}) }
+RETURN revision
+"""
 LOAD_CATALOGUE = """
-MATCH (l:Ledger {name: 'ledger'}) WITH l.catalogue AS revision OPTIONAL MATCH (c:CatalogueEntry)
+MATCH (l:Ledger {name: 'ledger'})
+WITH l.catalogue AS revision WHERE revision = 0 OR EXISTS { (:Revision {number: revision}) }
+OPTIONAL MATCH (c:CatalogueEntry)
 RETURN revision, collect({name: c.name, body: c.body}) AS entries
 """
+"""Of another process's commit the ledger node is seen first; the entries are there when the revision can be found."""
 LOAD_ENTRIES = "MATCH (c:CatalogueEntry) RETURN c.name AS name, c.body AS body ORDER BY name"
 LOAD_ANSWERS = """
 UNWIND $keys AS key MATCH (k:IdempotencyKey {key: key}) USING INDEX SEEK k:IdempotencyKey(key)
@@ -195,8 +202,9 @@ class Writer:
     async def reload_catalogue(self) -> None:
         """Take up entries that another process committed."""
         head = await self._connection.read(CATALOGUE_REVISION, {})
-        if head and head[0]["catalogue"] > self.catalogue_revision:
-            [row] = await self._connection.read(LOAD_CATALOGUE, {})
+        if not head or head[0]["revision"] <= self.catalogue_revision:
+            return
+        for row in await self._connection.read(LOAD_CATALOGUE, {}):
             catalogue = await asyncio.to_thread(_with_entries, self._builtin, row["entries"])
             self._adopt(catalogue, row["revision"])
 
