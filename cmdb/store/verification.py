@@ -7,14 +7,19 @@ somebody wrote down). Reading is by chunks; what was tampered with may have any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cmdb.store.connection import Connection
 from cmdb.store.ledger import GENESIS, RevisionRecord, StoredChange, revision_hash
 
-HEAD = "MATCH (l:Ledger {name: 'ledger'}) RETURN l.last AS last, l.hash AS hash"
+HEAD = """
+MATCH (l:Ledger {name: 'ledger'})
+RETURN l.last AS last, l.hash AS hash, l.last = 0 OR EXISTS { (:Revision {number: l.last}) } AS there
+"""
 SIZES = """
 MATCH (r:Revision) WHERE r.number > $after AND r.number <= $until
 RETURN r.number AS number, COUNT { (r)-[:CHANGED]->() } AS size ORDER BY number LIMIT 1000
@@ -36,6 +41,8 @@ OPTIONAL MATCH (k:IdempotencyKey) RETURN revision, first, version, max(k.revisio
 ANCHORS = "MATCH (b:Baseline) WHERE b.hash IS NOT NULL RETURN b.name AS name, b.revision AS revision, b.hash AS hash"
 CHUNK = 20_000
 DEADLINE = 60.0
+SETTLE_SECONDS = 5.0
+"""For so long something may look wrong that is only a commit becoming visible piece by piece (measured: 1.7 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,13 @@ async def verify_ledger(
     known = {number: [("the anchor given", hash_)] for number, hash_ in (anchors or {}).items()}
     for row in await connection.read(ANCHORS, {}):
         known.setdefault(row["revision"], []).append((f"baseline {row['name']!r}", row["hash"]))
-    rows = await connection.read(HEAD, {})
+    rows: list[Any] = []
+
+    async def settled() -> bool:
+        rows[:] = await connection.read(HEAD, {})
+        return not rows or bool(rows[0]["there"])
+
+    await _eventually(settled)
     head = int(rows[0]["last"]) if rows else 0
     walk = _Walk()
     for name, hash_ in known.get(0, ()):
@@ -91,8 +104,24 @@ async def verify_ledger(
         )
     if rows and walk.previous != rows[0]["hash"]:
         walk.problems.append(f"the ledger's head hash is not that of revision {head}")
-    walk.problems.extend(await _traces(connection))
+    traces: list[str] = []
+
+    async def none_left() -> bool:
+        traces[:] = await _traces(connection)
+        return not traces
+
+    await _eventually(none_left)
+    walk.problems.extend(traces)
     return LedgerReport(head, tuple(walk.problems), rows[0]["hash"] if rows else GENESIS)
+
+
+async def _eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until a condition holds, but no longer than a commit takes to become visible."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        if await holds() or time.monotonic() > until:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _chunk_end(connection: Connection, after: int, head: int) -> int:

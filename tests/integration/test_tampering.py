@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteItem, PutItem
+from cmdb.store import verification
 from cmdb.store.ledger import RevisionRecord, StoredChange, revision_hash
 from cmdb.store.store import Store
 
@@ -18,8 +19,9 @@ GENESIS = "0" * 64
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ten(store: Store) -> Store:
+async def ten(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with ten revisions: one creates, eight update two items each, one deletes, with a key."""
+    monkeypatch.setattr(verification, "SETTLE_SECONDS", 0.3)
 
     def put(item_id: str, **fields: object) -> PutItem:
         return PutItem(item_id, {"name": item_id, **fields}, "Server")
@@ -151,8 +153,10 @@ async def test_a_ledger_is_whole_while_it_is_written(store: Store) -> None:
     told: list[tuple[int, int]] = []
 
     async def write() -> None:
-        for n in range(60):
+        for n in range(40):
             await store.apply(ChangeSet((PutItem("a", {"memory": n}),)), ALICE)
+        many = (PutItem(f"s{n}", {"name": f"s{n}"}, "Server") for n in range(4_000))  # visible piece by piece
+        await store.apply(ChangeSet(tuple(many)), ALICE)
 
     writing = asyncio.create_task(write())
     while not writing.done():
