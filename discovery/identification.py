@@ -114,11 +114,13 @@ class _Identifier:
         for level in levels:
             for index in level:
                 self.keys[index] = self._keys(index)
-            asked = dict.fromkeys(k for index in level for k in self.keys[index] if k not in self.holders)
-            answer = yield Question(keys=tuple(asked))
-            self.holders.update((key, answer.holders.get(key)) for key in asked)
+            yield from self._ask_holders(
+                key for index in level for key in self.keys[index][:1] if key[0] == "@"
+            )
+            strangers = [index for index in level if self._known_by_source(index) is None]
+            yield from self._ask_holders(key for index in strangers for key in self.keys[index])
             doubtful = sorted(
-                {holder for index in level for holder in self._doubtful(index)} - set(self.held)
+                {holder for index in strangers for holder in self._doubtful(index)} - set(self.held)
             )
             if doubtful:
                 answer = yield Question(items=tuple(doubtful))
@@ -127,6 +129,17 @@ class _Identifier:
         level_of = {index: number for number, level in enumerate(levels) for index in level}
         identities = tuple(self._identity(index, level_of[index]) for index in range(len(self.items)))
         return Identified(identities, self.holders, self.held)
+
+    def _ask_holders(self, keys: Iterable[str]) -> Generator[Question, Answer, None]:
+        asked = tuple(dict.fromkeys(key for key in keys if key not in self.holders))
+        if asked:
+            answer = yield Question(keys=asked)
+            self.holders.update((key, answer.holders.get(key)) for key in asked)
+
+    def _known_by_source(self, index: int) -> str | None:
+        """The holder of the source's own key. What others hold of such an item's keys is asked if it changes."""
+        keys = self.keys[index]
+        return self.holders.get(keys[0]) if keys and keys[0].startswith("@") else None
 
     def _keys(self, index: int) -> tuple[str, ...]:
         item = self.items[index]
@@ -149,13 +162,11 @@ class _Identifier:
             return native
 
     def _doubtful(self, index: int) -> list[str]:
-        """Holders of weaker keys who might only be namesakes: whoever is not known by the strongest anyway."""
-        keys = self.keys[index]
-        native = [key for key in keys if key.startswith("@")]
-        strongest, weaker = keys[: len(native) + 1], keys[len(native) + 1 :]
-        known = next((holder for key in strongest if (holder := self.holders.get(key)) is not None), None)
-        holders = (self.holders.get(key) for key in weaker)
-        return [holder for holder in holders if holder is not None and holder != known]
+        """Holders of weaker keys who might only be namesakes: whoever does not hold the strongest anyway."""
+        rules = [key for key in self.keys[index] if not key.startswith("@")]
+        strongest = self.holders.get(rules[0]) if rules else None
+        holders = (self.holders.get(key) for key in rules[1:])
+        return [holder for holder in holders if holder is not None and holder != strongest]
 
     def _resolve(self, level: Sequence[int]) -> None:
         """First those whom the store knows, so that entries of the report which are the same follow them."""

@@ -20,7 +20,7 @@ from cmdb.store.writing import Applied, Writer
 
 FIND_KEYS = """
 UNWIND $keys AS key MATCH (k:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item) USING INDEX SEEK k:IdentityKey(key)
-RETURN key, i.id AS id
+RETURN collect([key, i.id]) AS found
 """
 FORGET_ANSWERS = """
 MATCH (k:IdempotencyKey) WHERE k.recorded_at < $oldest CALL (k) { DELETE k } IN TRANSACTIONS OF 5000 ROWS
@@ -126,7 +126,7 @@ class Store:
     async def find_by_keys(self, keys: Sequence[str]) -> dict[str, str]:
         """The items that identity keys belong to; unknown keys are absent."""
         rows = await self.connection.read(FIND_KEYS, {"keys": list(keys)})
-        return {row["key"]: row["id"] for row in rows}
+        return {key: item_id for row in rows for key, item_id in row["found"]}
 
     async def held_keys(self, ids: Sequence[str]) -> dict[str, frozenset[str]]:
         """The identity keys that items hold."""
