@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from cmdb.errors import CmdbError, IdempotencyMismatch, IdentityTaken, StaleVersion, ValidationFailed
 from cmdb.model.catalogue import Catalogue
@@ -304,8 +305,10 @@ async def test_a_listener_that_fails_stops_neither_writer_nor_catalogue(store: S
         raise RuntimeError("a schema that could not be built")
 
     store.on_catalogue_change(fails)
-    await apply(store, PutEntries({"Robot": ROBOT}))
+    with capture_logs() as logs:
+        await apply(store, PutEntries({"Robot": ROBOT}))
     assert await apply(store, PutItem("r", {"name": "r"}, "Robot")) == 2
+    assert [entry["log_level"] for entry in logs] == ["error"]
 
 
 async def test_entries_put_unchanged_are_no_revision_and_nobody_hears_of_them(store: Store) -> None:
