@@ -70,7 +70,7 @@ BATCH_REQUESTS = 100
 """Most ChangeSets in one transaction (measured: beyond 100 nothing is gained)."""
 THREAD_FROM = 100
 """From this many operations planning goes to a thread, so that the event loop is not held."""
-OPERATIONS_A_SECOND = 200
+OPERATIONS_A_SECOND = 50
 """What a slow machine surely manages: a transaction may take so much longer than a read."""
 KEY_LIMIT = 200
 """Most characters of an idempotency key."""
