@@ -449,7 +449,11 @@ def test_the_machine_the_tests_run_on_can_be_taken() -> None:
     host = observed.items[0]
     assert host.ref == "host"
     assert host.attributes["memory"] > 0
-    comes_and_goes = ("software/", "address/", "filesystem/")  # other tests start servers and mount disks meanwhile
+    comes_and_goes = (
+        "software/",
+        "address/",
+        "filesystem/",
+    )  # other tests start servers and mount disks meanwhile
     steady = [i["ref"] for i in observe()["items"] if not i["ref"].startswith(comes_and_goes)]
     assert [i.ref for i in observed.items if not i.ref.startswith(comes_and_goes)] == steady
 
