@@ -34,7 +34,7 @@ ITEM = "query Item($id: ID!, $at: Long!) { item(id: $id, asOf: {revision: $at}) 
 PAGE = """
 query Page($at: Long!) {
   applications(first: 100, asOf: {revision: $at}) {
-    nodes { name lifecycle runsOn(first: 2) { nodes { item { name } } } }
+    nodes { name lifecycle runsOn(first: 2) { nodes { name } } }
   }
 }"""
 DIFF = """

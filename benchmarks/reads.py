@@ -26,8 +26,8 @@ query Page($after: String) {
   applications(first: 100, after: $after) {
     nodes {
       name lifecycle productVersion vendor language url
-      runsOn(first: 1) { nodes { item { name } } }
-      dependsOn(first: 1) { nodes { item { name } } }
+      runsOn(first: 1) { nodes { name } }
+      dependsOn(first: 1) { nodes { name } }
     }
     pageInfo { endCursor }
   }
@@ -37,8 +37,8 @@ query One($id: ID!) {
   item(id: $id) {
     ... on Application {
       name lifecycle productVersion vendor language url
-      runsOn(first: 1) { nodes { item { name } } }
-      dependsOn(first: 1) { nodes { item { name } } }
+      runsOn(first: 1) { nodes { name } }
+      dependsOn(first: 1) { nodes { name } }
     }
   }
 }"""
