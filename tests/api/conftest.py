@@ -17,6 +17,7 @@ import uvicorn
 
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.settings import Settings
+from cmdb.store.history import HEAD
 from cmdb.store.store import Store
 from cmdb.store.tokens import Role
 from cmdb_graphql.app import Service
@@ -108,9 +109,8 @@ class Api:
         listeners = self.store.connection.on_statement
 
         def hear(statement: str) -> None:
-            if not any(
-                word in statement for word in ("(l:Ledger", "CatalogueEntry", "ApiToken", "IdempotencyKey")
-            ):
+            others = ("(l:Ledger", "CatalogueEntry", "ApiToken", "IdempotencyKey")
+            if statement != HEAD and not any(word in statement for word in others):
                 seen.append(statement)
 
         listeners.append(hear)
