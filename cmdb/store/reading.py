@@ -52,6 +52,7 @@ CALL (p) {
 RETURN collect([parent, page, <<total>>]) AS pages"""
 COUNT_RELATED = "COUNT { MATCH (p)<<arrow>>(t:Item) WHERE <<where>> }"
 SEARCH = """
+CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()
 CALL db.index.fulltext.queryNodes('item_search', $query) YIELD node AS c, score
 WHERE c:Item AND <<where>>
 RETURN properties(c) AS item, score ORDER BY score DESC, c.id LIMIT $limit"""
