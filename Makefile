@@ -28,7 +28,7 @@ demo: $(VENV)/.project
 	@$(BIN)/python -m cmdb.demo
 
 test: $(VENV)/.project $(VENV)/.development
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check: $(VENV)/.project $(VENV)/.development
 	$(BIN)/ruff check .

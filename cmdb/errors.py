@@ -10,6 +10,7 @@
      |   +- StaleVersion
      |   +- IdentityTaken
      |   +- IdempotencyMismatch
+     |   +- Overtaken
      +- BadRequest              an argument that makes no sense (cursor, as-of, page size, format)
      +- Unauthenticated         no token, or one that is not (or no longer) good
      +- Forbidden               known, but not allowed
@@ -189,6 +190,25 @@ class IdempotencyMismatch(Conflict):
     def facts(self) -> Mapping[str, Any]:
         """See `CmdbError.facts`."""
         return {"key": self.key}
+
+
+class Overtaken(Conflict):
+    """A report was planned by what its source had said, and meanwhile another report of that source came in."""
+
+    code = "OVERTAKEN"
+    retryable = True
+
+    def __init__(self, source: str, item: str) -> None:
+        super().__init__(
+            f"another report of {source} about item {item} came in meanwhile; send this one again, what is older gives "
+            "way"
+        )
+        self.source = source
+        self.item = item
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
+        return {"source": self.source, "item": self.item}
 
 
 class BadRequest(CmdbError):

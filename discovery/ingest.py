@@ -12,22 +12,30 @@ import random
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
-from cmdb.errors import CmdbError, IdentityTaken, Problem, ValidationFailed
-from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
+from cmdb.errors import CmdbError, IdentityTaken, Overtaken, Problem, ValidationFailed
+from cmdb.model.change_set import (
+    Authorship,
+    ChangeSet,
+    DeleteEdge,
+    Operation,
+    PutEdge,
+    PutItem,
+    Report,
+    ReportedItem,
+)
 from cmdb.model.items import ItemChange
 from cmdb.model.planning import EstateState
 from cmdb.model.values import format_instant
 from cmdb.store.observations import (
     DiscoveryRun,
-    Mark,
     batches,
     load_incoming,
     load_state,
     put_run,
     read_marks,
-    record_reported,
 )
 from cmdb.store.store import Store
 from discovery.drafting import Refusal
@@ -35,7 +43,7 @@ from discovery.formats import parse, recognise
 from discovery.identification import Answer, Identified, Question, identify
 from discovery.observation import Observation
 from discovery.plan import DuplicateSet, ReportPlan, State, plan_report
-from discovery.runs import outdated_items, reported_items, start_run
+from discovery.runs import last_spoken, outdated_items, reported_items, start_run
 
 BATCH_OPERATIONS = 5_000
 """Most operations of one ChangeSet of a report, unless one inseparable unit has more."""
@@ -158,10 +166,20 @@ async def ingest(
 
     Raises:
         StoreUnavailable, DeadlineExceeded: the store went away; send the same report again.
-        IdentityTaken, ValidationFailed: others changed the same items so often meanwhile that it was given up.
+        IdentityTaken, Overtaken, ValidationFailed: others were faster so often that it was given up.
     """
     work = _Ingest(store, observation, author, format_name, dry_run, partial, progress or _silent)
     return await work.run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A report as it was planned; when its source had last spoken of the known items; what it says now, by item."""
+
+    identified: Identified
+    plan: ReportPlan
+    last_spoken: Mapping[str, str]
+    reported: Mapping[str, Sequence[ReportedItem]]
 
 
 class _Ingest:
@@ -191,46 +209,43 @@ class _Ingest:
 
     async def run(self) -> IngestResult:
         if self.dry_run:
-            identified, plan, _ = await self._plan()
-            return self._result(identified, plan)
+            planned = await self._plan()
+            return self._result(planned)
         await put_run(self.store.connection, self.record)
         try:
-            identified, plan, marks = await self._carry_out()
+            planned = await self._carry_out()
         except CmdbError:
             await self._finish("failed")
             raise
-        result = self._result(identified, plan)
-        if plan.refused and not self.partial:
-            await self._finish("refused", result)
-            return result
-        reported = await asyncio.to_thread(
-            reported_items, self.observation, identified.identities, plan.states
-        )
-        await record_reported(self.store.connection, self.record, reported, marks)
-        await self._finish("done", result)
+        result = self._result(planned)
+        refused = planned.plan.refused and not self.partial
+        await self._finish("refused" if refused else "done", result)
         return result
 
-    async def _carry_out(self) -> tuple[Identified, ReportPlan, Mapping[str, Sequence[Mark]]]:
+    async def _carry_out(self) -> _Planned:
         for attempt in range(1, ATTEMPTS + 1):
-            identified, plan, marks = await self._plan()
+            planned = await self._plan()
+            if planned.plan.refused and not self.partial:
+                return planned
             try:
-                await self._apply(plan)
-            except (IdentityTaken, ValidationFailed):
+                await self._apply(planned)
+            except (IdentityTaken, Overtaken, ValidationFailed):
                 # Somebody else was faster: what was new then is known now, what was there may be gone.
                 if attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311 - spreads those who race
             else:
-                return identified, plan, marks
+                return planned
         raise AssertionError("the last attempt returns or raises")
 
-    async def _plan(self) -> tuple[Identified, ReportPlan, Mapping[str, Sequence[Mark]]]:
+    async def _plan(self) -> _Planned:
         catalogue, observation = self.store.catalogue, self.observation
         identified = await self._drive(identify(catalogue, observation))
         known = {identity.id for identity in identified.identities if not identity.new}
         self.progress("identified", len(known), len(identified.identities))
         marks = await read_marks(self.store.connection, observation.source, sorted(known))
-        outdated = outdated_items(identified.identities, marks, self.record.seen_at)
+        last = last_spoken(marks)
+        outdated = outdated_items(identified.identities, last, self.record.seen_at)
         state = await load_state(self.store.connection, catalogue, sorted(known))
         await load_incoming(self.store.connection, state, self._entangled(identified, state))
         plan = await self._drive(
@@ -244,7 +259,10 @@ class _Ingest:
             )
         )
         self.progress("planned", len(plan.units), len(plan.units))
-        return identified, plan, marks
+        reported = await asyncio.to_thread(
+            reported_items, observation, identified.identities, plan.states, marks
+        )
+        return _Planned(identified, plan, last, reported)
 
     def _entangled(self, identified: Identified, state: EstateState) -> list[str]:
         """Stored items whose incoming edges matter: of another class than reported, or allowed one source only."""
@@ -261,8 +279,8 @@ class _Ingest:
             found |= {ids[edge.target] for edge in self.observation.edges if edge.type in single}
         return sorted(found & state.items.keys())
 
-    async def _apply(self, plan: ReportPlan) -> None:
-        parts = list(change_sets(plan, self.record))
+    async def _apply(self, planned: _Planned) -> None:
+        parts = list(change_sets(planned, self.record))
         for number, change_set in enumerate(parts, start=1):
             applied = await self.store.apply(change_set, self.author)
             self._count(applied.changes)
@@ -287,7 +305,8 @@ class _Ingest:
             step = await asyncio.to_thread(_advance, steps, Answer(holders, held))
         return step.value
 
-    def _result(self, identified: Identified, plan: ReportPlan) -> IngestResult:
+    def _result(self, planned: _Planned) -> IngestResult:
+        plan = planned.plan
         if self.dry_run:
             self._count(plan.changes.values())
         refused, outdated = plan.states.count("refused"), plan.states.count("outdated")
@@ -308,17 +327,16 @@ class _Ingest:
             duplicates=plan.duplicates,
             revision=self.revisions[-1] if self.revisions else None,
             revisions=len(self.revisions),
-            plan=self._planned(identified, plan) if self.dry_run or self.partial else (),
+            plan=self._planned_items(planned) if self.dry_run or self.partial else (),
         )
 
-    def _planned(self, identified: Identified, plan: ReportPlan) -> tuple[PlannedItem, ...]:
-        planned = []
-        for index, (item, identity) in enumerate(
-            zip(self.observation.items, identified.identities, strict=True)
-        ):
+    def _planned_items(self, planned: _Planned) -> tuple[PlannedItem, ...]:
+        plan, items = planned.plan, []
+        pairs = zip(self.observation.items, planned.identified.identities, strict=True)
+        for index, (item, identity) in enumerate(pairs):
             state = plan.states[index]
             change = plan.changes.get(identity.id) if state in ("created", "changed") else None
-            planned.append(
+            items.append(
                 PlannedItem(
                     where=f"items[{index}]",
                     id=identity.id,
@@ -330,7 +348,7 @@ class _Ingest:
                     after=(change.after or {}) if change else {},
                 )
             )
-        return tuple(planned)
+        return tuple(items)
 
     async def _finish(self, state: str, result: IngestResult | None = None) -> None:
         counts = {}
@@ -345,22 +363,31 @@ class _Ingest:
                 raise
 
 
-def change_sets(plan: ReportPlan, run: DiscoveryRun) -> Iterable[ChangeSet]:
-    """The plan cut into ChangeSets, each with the source keys of its items; then keys of items that do not change."""
+def change_sets(planned: _Planned, run: DiscoveryRun) -> Iterable[ChangeSet]:
+    """The plan cut into ChangeSets, each with the source keys of its items and what the source says of them; then the
+    same of items that do not change."""
     parts: list[list[Operation]] = [[]]
-    for unit in plan.units:
+    for unit in planned.plan.units:
         if parts[-1] and len(parts[-1]) + len(unit) > BATCH_OPERATIONS:
             parts.append([])
         parts[-1].extend(unit)
-    keys = dict(plan.keys)
-    for number, operations in enumerate(filter(None, parts), start=1):
-        part = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
-        message = f"Report of {run.source}{f' on {run.scope}' if run.scope else ''}{part}"
-        concerned = dict.fromkeys(filter(None, map(_subject, operations)))
+    keys, reported = dict(planned.plan.keys), dict(planned.reported)
+
+    def part(operations: Sequence[Operation], items: Iterable[str], message: str = "") -> ChangeSet:
+        concerned = dict.fromkeys(items)
+        said = chain.from_iterable(reported.pop(item, ()) for item in concerned)
+        known = {item: planned.last_spoken.get(item, "") for item in concerned}
         claims = {item: keys.pop(item) for item in concerned if item in keys}
-        yield ChangeSet(tuple(operations), message=message, keys=claims)
-    for rest in batches(sorted(keys)):
-        yield ChangeSet((), keys={item: keys[item] for item in rest})
+        return ChangeSet(
+            tuple(operations), message, keys=claims, report=Report(run.seen_at, known, tuple(said))
+        )
+
+    for number, operations in enumerate(filter(None, parts), start=1):
+        which = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
+        message = f"Report of {run.source}{f' on {run.scope}' if run.scope else ''}{which}"
+        yield part(operations, filter(None, map(_subject, operations)), message)
+    for rest in batches(sorted(keys.keys() | reported.keys())):
+        yield part((), rest)
 
 
 def _subject(operation: Operation) -> str | None:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from cmdb.model.change_set import ReportedItem
 from cmdb.model.items import new_id
 from cmdb.model.values import format_instant
-from cmdb.store.observations import DiscoveryRun, Mark, ReportedItem
+from cmdb.store.observations import DiscoveryRun, Mark
 from discovery.identification import Identity
 from discovery.observation import Observation
 from discovery.plan import State
@@ -38,23 +39,35 @@ def start_run(observation: Observation, now: datetime) -> DiscoveryRun:
     )
 
 
-def outdated_items(
-    identities: Sequence[Identity], marks: Mapping[str, Sequence[Mark]], seen_at: str
-) -> frozenset[int]:
-    """Items, by index, of which the source has told something newer than `seen_at`."""
-    newest = {item: max(mark.last_seen for mark in said) for item, said in marks.items()}
-    return frozenset(i for i, identity in enumerate(identities) if newest.get(identity.id, "") > seen_at)
+def last_spoken(marks: Mapping[str, Sequence[Mark]]) -> dict[str, str]:
+    """When the source last spoke of each item."""
+    return {item: max(mark.last_seen for mark in said) for item, said in marks.items()}
+
+
+def outdated_items(identities: Sequence[Identity], last: Mapping[str, str], seen_at: str) -> frozenset[int]:
+    """Items, by index, of which the source has told something newer (`last`, by item) than `seen_at`."""
+    return frozenset(i for i, identity in enumerate(identities) if last.get(identity.id, "") > seen_at)
 
 
 def reported_items(
-    observation: Observation, identities: Sequence[Identity], states: Sequence[State]
-) -> list[ReportedItem]:
-    """What the source says of each item that was taken, to be kept as its own values."""
+    observation: Observation,
+    identities: Sequence[Identity],
+    states: Sequence[State],
+    marks: Mapping[str, Sequence[Mark]],
+) -> dict[str, list[ReportedItem]]:
+    """What the source says of each item that was taken, to be kept as its own values; by item."""
+    known = {(item, mark.native_key, mark.digest) for item, said in marks.items() for mark in said}
     rows: dict[tuple[str, str], ReportedItem] = {}
     for item, identity, state in zip(observation.items, identities, states, strict=True):
         if state not in ("refused", "outdated"):
             said = {"class": item.class_name, **item.attributes}
             values = msgspec.json.encode(said, order="sorted")
             digest = hashlib.sha256(values).hexdigest()
-            rows[identity.id, item.key] = ReportedItem(identity.id, item.key, digest, values.decode())
-    return list(rows.values())
+            again = (identity.id, item.key, digest) in known
+            rows[identity.id, item.key] = ReportedItem(
+                identity.id, item.key, digest, None if again else values.decode()
+            )
+    reported: dict[str, list[ReportedItem]] = {}
+    for row in rows.values():
+        reported.setdefault(row.item, []).append(row)
+    return reported

@@ -75,11 +75,37 @@ Operation = PutItem | DeleteItem | PutEdge | DeleteEdge | PutEntries
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedItem:
+    """What a source says of an item under one of its keys: JSON of its own values, and a digest of that.
+
+    `values` is None where the source said the same before: then it is only seen again.
+    """
+
+    item: str
+    native_key: str
+    digest: str
+    values: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a ChangeSet brings in of a source's report, kept with it: all of both or nothing.
+
+    `seen_at` is the source's time. `known` tells, by item that the ChangeSet is about, when the source had last spoken
+    of it as far as the report was planned by ("" for never): if it has spoken again since, the ChangeSet is refused.
+    """
+
+    seen_at: str
+    known: Mapping[str, str]
+    items: tuple[ReportedItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSet:
     """Operations that happen together or not at all, with the reason (a change record's id, say) and a message.
 
     `expected` gives versions that items must still have. `keys` are identity keys of the form `@source/native key` per
-    item id, which discovery claims for its source.
+    item id, which discovery claims for its source; `report` is what that said.
     """
 
     operations: tuple[Operation, ...]
@@ -87,6 +113,7 @@ class ChangeSet:
     reason: str = ""
     expected: Mapping[str, int] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,10 +182,17 @@ class Connection:
         if isinstance(error, TransientError):
             return StoreUnavailable("Neo4j is busy with conflicting work; try again")
         if isinstance(error, ClientError):
-            return StoreError(f"Neo4j refused a statement ({code})")
+            return StoreError(code)
         self._failed()
         return StoreUnavailable(f"Neo4j is not well ({code or type(error).__name__}); its log says more", 5)
 
 
 class StoreError(CmdbError):
-    """Neo4j refused a statement of ours: a defect here, never the caller's fault. The cause is chained."""
+    """Neo4j refused a statement of ours: a defect here, never the caller's fault. The cause is chained.
+
+    `neo4j_code` is Neo4j's own, such as "Neo.ClientError.Statement.SyntaxError".
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"Neo4j refused a statement ({code})")
+        self.neo4j_code = code

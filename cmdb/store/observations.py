@@ -1,44 +1,48 @@
 """What discovery keeps beside the ledger: sources, their runs, and what each source said last of each item.
 
 `(:Source {name})-[:REPORTED {native_key, digest, values, first_seen, last_seen, run}]->(:Item)` keeps a source's own
-values, also those that were not taken. `(:Source)-[:RAN]->(:DiscoveryRun)` says what a run looked at and what came of
-it. None of it is configuration: it is written after the revision, may be written again, and has no history.
+values, also those that were not taken; it is written with the ChangeSet that brings them in. None of it is
+configuration: it has no history. `(:Source)-[:RAN]->(:DiscoveryRun)` says what a run looked at and what came of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 from neo4j import AsyncManagedTransaction
 
+from cmdb.errors import Overtaken
 from cmdb.model.catalogue import Catalogue
+from cmdb.model.change_set import Authorship, ChangeSet, Report
 from cmdb.model.items import Edge, EdgeFacts, EdgeKey
 from cmdb.model.planning import EstateState
 from cmdb.store.connection import Connection
-from cmdb.store.loading import LOAD_INCOMING, LOAD_ITEMS, item_of
+from cmdb.store.loading import LOAD_INCOMING, LOAD_ITEMS, Run, item_of
 
 READ_MARKS = """
 UNWIND $ids AS id
 MATCH (:Source {name: $source})-[r:REPORTED]->(i:Item {id: id}) USING INDEX SEEK i:Item(id)
 RETURN id, r.native_key AS native_key, r.last_seen AS last_seen, r.digest AS digest
 """
-PUT_SOURCE = "MERGE (s:Source {name: $source})"
+LAST_REPORTS = """
+UNWIND $rows AS row
+MATCH (s:Source {name: row.source})-[r:REPORTED]->(i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
+RETURN row.source AS source, row.item AS item, r.last_seen AS seen_at, r.run AS run ORDER BY r.last_seen
+"""
 REPORT_VALUES = """
-MATCH (s:Source {name: $source})
+MERGE (s:Source {name: $source}) WITH s
 UNWIND $rows AS row MATCH (i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
 MERGE (s)-[r:REPORTED {native_key: row.native_key}]->(i)
-ON CREATE SET r.first_seen = $seen_at, r.last_seen = ''
-WITH r, row WHERE r.last_seen <= $seen_at
+ON CREATE SET r.first_seen = $seen_at
 SET r.last_seen = $seen_at, r.run = $run, r.digest = row.digest, r.values = row.values
 """
 REPORT_AGAIN = """
-MATCH (s:Source {name: $source})
 UNWIND $rows AS row
-MATCH (s)-[r:REPORTED {native_key: row.native_key}]->(i:Item {id: row.item}) USING INDEX SEEK i:Item(id)
-WHERE r.last_seen <= $seen_at
+MATCH (:Source {name: $source})-[r:REPORTED {native_key: row.native_key}]->(i:Item {id: row.item})
+USING INDEX SEEK i:Item(id)
 SET r.last_seen = $seen_at, r.run = $run
 """
 PUT_RUN = """
@@ -67,13 +71,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedItem:
-    """What a source says of one item: `values` is JSON of its own values, `digest` that of them."""
+class LastReport:
+    """When a source last spoke of an item, and in which run."""
 
-    item: str
-    native_key: str
-    digest: str
-    values: str
+    seen_at: str
+    run: str
+
+
+LastReports = dict[tuple[str, str], LastReport]
+"""By source and item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +143,47 @@ async def read_marks(connection: Connection, source: str, ids: Iterable[str]) ->
     return marks
 
 
-async def record_reported(
-    connection: Connection,
-    run: DiscoveryRun,
-    reported: Sequence[ReportedItem],
-    marks: Mapping[str, Sequence[Mark]],
-) -> None:
-    """Keep what a run said. What the source said before in the same words (by `marks`) is only seen again."""
-    known = {(item, mark.native_key, mark.digest) for item, said in marks.items() for mark in said}
-    again = [r for r in reported if (r.item, r.native_key, r.digest) in known]
-    fresh = [r for r in reported if (r.item, r.native_key, r.digest) not in known]
-    fixed = {"source": run.source, "run": run.run, "seen_at": run.seen_at}
-    await _write(connection, PUT_SOURCE, {"source": run.source})
-    for batch in batches(fresh):
-        await _write(connection, REPORT_VALUES, {**fixed, "rows": [asdict(row) for row in batch]})
-    for batch in batches(again):
-        rows = [{"item": row.item, "native_key": row.native_key} for row in batch]
-        await _write(connection, REPORT_AGAIN, {**fixed, "rows": rows})
+async def load_last_reports(run: Run, change_sets: Iterable[tuple[ChangeSet, Authorship]]) -> LastReports:
+    """When their sources last spoke of the items that ChangeSets are about."""
+    asked = {
+        (author.source, item)
+        for change_set, author in change_sets
+        if change_set.report
+        for item in change_set.report.known
+    }
+    rows = [{"source": source, "item": item} for source, item in sorted(asked)]
+    found = await run(LAST_REPORTS, {"rows": rows}) if rows else []
+    return {(row["source"], row["item"]): LastReport(row["seen_at"], row["run"]) for row in found}
+
+
+def check_report(last: LastReports, report: Report, author: Authorship) -> None:
+    """Nothing, if the source has not spoken since the report was planned, but in the same run.
+
+    Raises:
+        Overtaken: it has.
+    """
+    for item, known in report.known.items():
+        found = last.get((author.source, item))
+        if found is not None and found.seen_at != known and found.run != author.run:
+            raise Overtaken(author.source, item)
+
+
+def spoken(report: Report, author: Authorship) -> LastReports:
+    """The last reports that a report makes."""
+    return {(author.source, said.item): LastReport(report.seen_at, author.run) for said in report.items}
+
+
+async def record_report(run: Run, report: Report, author: Authorship) -> None:
+    """Keep what a source said, in the transaction that brings it in."""
+    fixed = {"source": author.source, "run": author.run, "seen_at": report.seen_at}
+    fresh = [asdict(said) for said in report.items if said.values is not None]
+    again = [
+        {"item": said.item, "native_key": said.native_key} for said in report.items if said.values is None
+    ]
+    if fresh:
+        await run(REPORT_VALUES, {**fixed, "rows": fresh})
+    if again:
+        await run(REPORT_AGAIN, {**fixed, "rows": again})
 
 
 async def put_run(connection: Connection, run: DiscoveryRun) -> None:

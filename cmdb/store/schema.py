@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import LiteralString
 
 from cmdb.errors import CatalogueError
 from cmdb.model.catalogue import Catalogue
-from cmdb.store.connection import Connection
+from cmdb.store.connection import Connection, StoreError
 
 FIXED = (
     "CREATE CONSTRAINT item_id IF NOT EXISTS FOR (n:Item) REQUIRE n.id IS UNIQUE",
@@ -42,31 +43,47 @@ _DROP = "DROP INDEX {index} IF EXISTS"
 _OURS = re.compile(r"[A-Z][A-Za-z0-9]*_[a-z0-9_]+")
 SECONDS = 120.0
 """How long a schema command may take: an index over much is not made in an instant."""
+_DONE_ALREADY = (
+    "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists",
+    "Neo.ClientError.Schema.IndexDropFailed",
+)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 
 
 async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
-    """Make Neo4j's constraints and indexes what the catalogue needs; what is there already costs nothing."""
+    """Make Neo4j's constraints and indexes what the catalogue needs; what is there already costs nothing.
+
+    Several replicas may do so at once.
+    """
     rows = await connection.run(LIST_INDEXES, deadline=SECONDS)
     present = {row["name"] for row in rows}
     search = next((set(row["properties"]) for row in rows if row["name"] == "item_search"), None)
     for statement in FIXED:
         if statement.split()[2] not in present:
-            await connection.run(statement, deadline=SECONDS)
+            await _make(connection, statement)
     indexes = list(range_indexes(catalogue))
     for name in sorted(present - {index for index, _, _ in indexes}):
         if _OURS.fullmatch(name):  # an attribute that is indexed no more may hold what no index can
-            await connection.run(_DROP.format(index=_quoted(name)), deadline=SECONDS)
+            await _make(connection, _DROP.format(index=_quoted(name)))
     for index, label, key in indexes:
         if index not in present:
-            await connection.run(
-                _RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key)), deadline=SECONDS
+            await _make(
+                connection, _RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key))
             )
     wanted = searched_properties(catalogue)
     if search != set(wanted):
-        await connection.run(DROP_SEARCH, deadline=SECONDS)
-        await connection.run(_SEARCH.format(keys=", ".join(f"n.{_quoted(key)}" for key in wanted)))
+        await _make(connection, DROP_SEARCH)
+        await _make(connection, _SEARCH.format(keys=", ".join(f"n.{_quoted(key)}" for key in wanted)))
     await connection.run("CALL db.awaitIndexes(120)", deadline=SECONDS)
+
+
+async def _make(connection: Connection, command: LiteralString) -> None:
+    """Run a schema command. Another replica that did the same a moment ago is no error, IF NOT EXISTS or not."""
+    try:
+        await connection.run(command, deadline=SECONDS)
+    except StoreError as error:
+        if not error.neo4j_code.startswith(_DONE_ALREADY):
+            raise
 
 
 def range_indexes(catalogue: Catalogue) -> Iterable[tuple[str, str, str]]:

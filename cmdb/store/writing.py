@@ -22,7 +22,7 @@ from neo4j import AsyncManagedTransaction
 
 from cmdb.errors import BadRequest, CmdbError, DeadlineExceeded, IdempotencyMismatch, StoreUnavailable
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.change_set import OPERATIONS_LIMIT, Authorship, ChangeSet, check_change_set
+from cmdb.model.change_set import OPERATIONS_LIMIT, Authorship, ChangeSet, Report, check_change_set
 from cmdb.model.entries import parse_entry
 from cmdb.model.items import ItemChange
 from cmdb.model.planning import EstateState, plan_change_set
@@ -37,6 +37,7 @@ from cmdb.store.ledger import (
     store_change,
 )
 from cmdb.store.loading import Run, load_holders, load_state
+from cmdb.store.observations import LastReports, check_report, load_last_reports, record_report, spoken
 from cmdb.store.recording import WRITE, Recording, write_parameters
 
 LOCK_LEDGER = """
@@ -103,6 +104,8 @@ class _Batch:
 
     state: EstateState
     recording: Recording
+    last_reports: LastReports
+    reports: list[tuple[Report, Authorship]] = field(default_factory=list)
     outcomes: list[Applied | Exception] = field(default_factory=list)
 
 
@@ -166,7 +169,7 @@ class Writer:
 
     async def _apply_together(self, batch: Sequence[_Request]) -> None:
         work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))
-        operations = sum(len(request.change_set.operations) for request in batch)
+        operations = sum(_size(request.change_set) for request in batch)
         deadline = self._connection.deadline + operations / OPERATIONS_A_SECOND
         try:
             done = await self._connection.write(work, deadline=deadline)
@@ -212,7 +215,7 @@ class Writer:
         batch: list[_Request] = []
         operations = 0
         while self._waiting and len(batch) < BATCH_REQUESTS:
-            size = len(self._waiting[0].change_set.operations)
+            size = _size(self._waiting[0].change_set)
             if batch and operations + size > OPERATIONS_LIMIT:
                 break
             operations += size
@@ -241,11 +244,12 @@ class Writer:
         answered = await _answered(run, requests)
         initial = EstateState(catalogue)
         tombstones = await load_state(run, initial, [request.change_set for request in requests])
+        last_reports = await load_last_reports(run, ((r.change_set, r.author) for r in requests))
         stamp = max(now, ledger["recorded_at"])
         heavy = sum(len(r.change_set.operations) for r in requests) + len(initial.items) >= THREAD_FROM
         while True:
             recording = Recording(ledger["last"], ledger["hash"], ledger["catalogue"], stamp)
-            batch = _Batch(initial.copy(), recording)
+            batch = _Batch(initial.copy(), recording, last_reports.copy())
             if heavy:
                 await asyncio.to_thread(_plan_batch, batch, requests, answered)
             else:
@@ -255,7 +259,14 @@ class Writer:
                 break
         if recording.revisions or recording.answers or batch.state.holders != initial.holders:
             await run(WRITE, write_parameters(initial, batch.state, recording, tombstones))
+        for report, author in batch.reports:
+            await record_report(run, report, author)
         return batch
+
+
+def _size(change_set: ChangeSet) -> int:
+    """How much there is to be written, about."""
+    return len(change_set.operations) + (len(change_set.report.items) if change_set.report else 0)
 
 
 async def _answered(run: Run, requests: Sequence[_Request]) -> dict[str, Any]:
@@ -296,6 +307,8 @@ def _plan_request(
         if digest != request.digest:
             raise IdempotencyMismatch(request.key.partition("/")[2])
         return applied
+    if request.change_set.report and not request.dry_run:
+        check_report(batch.last_reports, request.change_set.report, request.author)
     number = batch.recording.last + 1
     state = batch.state.copy() if request.dry_run else batch.state
     plan = plan_change_set(
@@ -308,6 +321,9 @@ def _plan_request(
     if request.dry_run:
         batch.state.holders.update({k: None for k in state.holders if k not in batch.state.holders})
         return Applied(None, batch.recording.last, plan.changes)
+    if request.change_set.report:
+        batch.reports.append((request.change_set.report, request.author))
+        batch.last_reports.update(spoken(request.change_set.report, request.author))
     applied = Applied(
         number if plan.changes else None, number if plan.changes else batch.recording.last, plan.changes
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, Trans
 READY_SECONDS = 2.0
 HEAL_SECONDS = 5.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_BACKLOG = 2048
 FIRST_TOKEN_LIFETIME = timedelta(days=366)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.service")
@@ -217,7 +219,7 @@ async def serving(
         CmdbError, LocalServerError: it cannot start; the message says why and what to do.
     """
     configure_logging(settings)
-    with stop_signals(_cancel_this_task()):
+    with _listen(settings) as listener, stop_signals(_cancel_this_task()):
         # Takes as long as Neo4j's start, beside which it runs.
         building = asyncio.create_task(asyncio.to_thread(lambda: BuiltSchema.of(builtin_catalogue())))
         async with running_store(settings, progress) as store:
@@ -227,7 +229,7 @@ async def serving(
                 _log.info("admin_token_written", file=str(file))
             warming = asyncio.create_task(_warm(service.services), name="warm")
             try:
-                await _run(service, settings, started)
+                await _run(service, settings, listener, started)
             finally:
                 warming.cancel()
                 await asyncio.gather(warming, return_exceptions=True)
@@ -265,7 +267,20 @@ async def _warm(services: Services) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a stop signal once more when it has stopped, which would end us before the store is closed."""
+    """uvicorn, but with our signals and our good-byes.
+
+    It would raise a stop signal once more when it has stopped, which would end us before the store is closed; and
+    close WebSockets with 1012 before we can say 1001.
+    """
+
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is ours first."""
+        await self._before_shutdown()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -278,41 +293,49 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _run(service: Service, settings: Settings, started: Started | None) -> None:
+def _listen(settings: Settings) -> socket.socket:
+    """The socket to serve at: taken before anything is started, so that a port in use is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise Forbidden(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another port, or stop who "
+            "has it"
+        ) from None
+
+
+async def _run(
+    service: Service, settings: Settings, listener: socket.socket, started: Started | None
+) -> None:
     server = _Server(
         uvicorn.Config(
             service.app(),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
             ws="websockets-sansio",
             ws_max_size=SocketLimits().message_bytes,
             timeout_graceful_shutdown=int(settings.shutdown_seconds),
-        )
+        ),
+        before_shutdown=service.endpoint.stop,
     )
-    announcing = asyncio.create_task(_announce(server, service, settings, started))
+    announcing = asyncio.create_task(_announce(server, service, listener, started))
     try:
         with stop_signals(server.stop):
-            await server.serve()
+            await server.serve([listener])
     finally:
         announcing.cancel()
         await asyncio.gather(announcing, return_exceptions=True)
-    if not server.started:
-        raise Forbidden(
-            f"cannot listen on {settings.host}:{settings.port}; choose another port, or stop who has it"
-        )
 
 
 async def _announce(
-    server: uvicorn.Server, service: Service, settings: Settings, started: Started | None
+    server: uvicorn.Server, service: Service, listener: socket.socket, started: Started | None
 ) -> None:
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    host = settings.host if ":" not in settings.host else f"[{settings.host}]"
-    url = f"http://{host}:{port}"
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     _log.info("serving", url=url)
     if started is not None:
         await started(url, service)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
-from cmdb.errors import StoreUnavailable
+from cmdb.errors import Forbidden, StoreUnavailable
 from cmdb.settings import Settings
 from cmdb.store.store import Store
-from cmdb_graphql.app import first_token
+from cmdb_graphql.app import first_token, serving
 from cmdb_graphql.observability import configure_logging
 from tests.api.conftest import Api
 from tests.conftest import Neo4jAddress
@@ -254,3 +257,30 @@ def test_a_stop_finishes_what_runs_and_loses_nothing_that_was_acknowledged(
             await store.close()
 
     assert asyncio.run(kept()) >= max(acknowledged)
+
+
+def test_a_stop_says_good_bye_to_open_sockets(process: tuple[subprocess.Popen[str], str, str]) -> None:
+    running, url, token = process
+
+    async def good_bye() -> tuple[int | None, str | None]:
+        address = url.replace("http", "ws") + "/graphql"
+        async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as client:
+            await client.send(
+                json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}})
+            )
+            assert json.loads(await client.recv()) == {"type": "connection_ack"}
+            running.send_signal(signal.SIGTERM)
+            await client.wait_closed()
+            return client.close_code, client.close_reason
+
+    assert asyncio.run(good_bye()) == (1001, "the service is stopping")
+    assert running.wait(30) == 0
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings.model_validate({"port": port, "data": tmp_path / "data"})
+        with pytest.raises(Forbidden, match=f"cannot listen on 127.0.0.1:{port}.*choose another port"):
+            asyncio.run(serving(settings))
+    assert not (tmp_path / "data" / "neo4j").exists()

@@ -323,3 +323,21 @@ async def test_entries_put_unchanged_are_no_revision_and_nobody_hears_of_them(st
     )
     assert [change.name for change in answer.changes] == ["Robot"]
     assert not heard
+
+
+async def test_replicas_that_start_at_once_do_not_trip_over_each_other(
+    store: Store, neo4j_server: Neo4jAddress
+) -> None:
+    await apply(store, PutEntries({"Robot": ROBOT}))
+    for _ in range(3):
+        await store.connection.run("DROP INDEX item_search IF EXISTS")
+        await store.connection.run("DROP INDEX Robot_name IF EXISTS")
+        replicas = await asyncio.gather(
+            *(
+                Store.open(neo4j_server.uri, neo4j_server.user, neo4j_server.password, deadline=60)
+                for _ in range(4)
+            )
+        )
+        await asyncio.gather(*(replica.close() for replica in replicas))
+        names = {row["name"] for row in await store.connection.run("SHOW INDEXES YIELD name RETURN name")}
+        assert {"item_search", "Robot_name"} <= names

@@ -19,9 +19,6 @@ import pytest
 from cmdb.cli import main
 from cmdb.store.connection import Connection
 
-# One service for all tests of this file, and the graph to itself: they run together, in one worker.
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 class Neo4jAddress(Protocol):
     """What the fixture of `tests/conftest.py` gives."""

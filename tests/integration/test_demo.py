@@ -18,9 +18,6 @@ from cmdb.cli.session import Session
 from cmdb.cli.terminal import Terminal
 from cmdb.demo.questions import WrongAnswer, ask_change, ask_failure, ask_history
 
-# The second run needs what the first has left.
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 def run_demo(directory: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CMDB_")}

@@ -51,6 +51,12 @@ def report(**changes: object) -> dict[str, Any]:
     return {"source": "lab", "items": [HOST, DATABASE, DISK], "edges": [RUNS_ON, PART_OF], **changes}
 
 
+def host_seen(memory: int, minute: int) -> dict[str, Any]:
+    """A report of the host alone, so many minutes past noon."""
+    told = {**HOST, "attributes": {**HOST["attributes"], "memory": memory}}
+    return report(items=[told], edges=[], seen_at=f"2026-11-20T12:{minute:02}:00Z")
+
+
 async def send(
     store: Store, document: Mapping[str, Any], *, dry_run: bool = False, partial: bool = False
 ) -> IngestResult:
@@ -359,6 +365,49 @@ async def test_old_news_change_nothing(store: Store) -> None:
     assert (counts(result), result.outdated, result.revision) == ((0, 0, 0, 0), 2, None)
     assert (await stored(store, "@lab/h1"))["memory"] == 16 * 2**30
     assert counts(await send(store, {**earlier, "seen_at": (noon + timedelta(hours=1)).isoformat()}))[1] == 1
+
+
+@pytest.mark.parametrize("newer", [5, 16 * 2**30])
+async def test_a_newer_report_that_comes_in_meanwhile_is_not_overwritten(
+    store: Store, monkeypatch: pytest.MonkeyPatch, newer: int
+) -> None:
+    """Whether the newer one changes something, or only confirms what the older one is about to change."""
+    await send(store, host_seen(16 * 2**30, 0))
+    apply = store.apply
+
+    async def after_the_newer(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands in for Store.apply
+        monkeypatch.setattr(store, "apply", apply)
+        await send(store, host_seen(newer, 2))
+        return await apply(*args, **options)
+
+    monkeypatch.setattr(store, "apply", after_the_newer)
+    assert (await send(store, host_seen(1, 1))).outdated == 1
+    assert (await stored(store, "@lab/h1"))["memory"] == newer
+
+
+async def test_a_report_planned_before_another_is_planned_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one found nothing to change when it was planned; the older one, written in between, made it wrong."""
+    await send(store, host_seen(7, 0))
+    apply = store.apply
+
+    async def after_the_older(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands in for Store.apply
+        monkeypatch.setattr(store, "apply", apply)
+        await send(store, host_seen(1, 1))
+        return await apply(*args, **options)
+
+    monkeypatch.setattr(store, "apply", after_the_older)
+    await send(store, host_seen(7, 2))
+    assert (await stored(store, "@lab/h1"))["memory"] == 7
+
+
+async def test_of_reports_at_once_the_newest_holds(store: Store) -> None:
+    for number in range(0, 40, 4):
+        await asyncio.gather(
+            *(send(store, host_seen(minute, minute)) for minute in range(number + 3, number, -1))
+        )
+        assert (await stored(store, "@lab/h1"))["memory"] == number + 3
 
 
 async def test_a_clock_that_runs_ahead_does_not_silence_later_reports(store: Store) -> None:
