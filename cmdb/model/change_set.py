@@ -42,11 +42,13 @@ class PutItem:
 class DeleteItem:
     """Delete an item with every edge from and to it; a tombstone keeps its history.
 
-    `class_name`: the class it must be of (or descend from), where the caller means only such.
+    `class_name`: the class it must be of (or descend from), where the caller means only such. `unlinked`: an edge that
+    arrives at it, from an item that stays, is an error.
     """
 
     id: str
     class_name: str | None = None
+    unlinked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ class DeleteEdge:
 
 @dataclass(frozen=True, slots=True)
 class PutEntries:
-    """Add or replace catalogue entries, in the form in which they are written."""
+    """Add or replace catalogue entries, in the form in which they are written. `replaces`: what they must still be."""
 
     entries: Mapping[str, Any]
+    replaces: Mapping[str, Any] = field(default_factory=dict)
 
 
 Operation = PutItem | DeleteItem | PutEdge | DeleteEdge | PutEntries

@@ -69,6 +69,7 @@ class _Planner:
         self.problems: list[Problem] = []
         self.entry_changes: dict[str, ItemChange] = {}
         self.put_at: dict[str, str] = {}
+        self.deleted = {o.id for o in change_set.operations if isinstance(o, DeleteItem)}
 
     def run(self) -> Plan:
         self._check_versions()
@@ -122,6 +123,11 @@ class _Planner:
         in_force = self.draft.catalogue.entries
         try:
             entries = {name: parse_entry(name, raw) for name, raw in operation.entries.items()}
+            for name, raw in operation.replaces.items():
+                if in_force.get(name) != parse_entry(name, raw):
+                    fault = "was changed since; look at its history and decide anew"
+                    self._report(f"{where}.{name}", "CHANGED_SINCE", fault)
+                    return
             changed = {name: entry for name, entry in entries.items() if in_force.get(name) != entry}
             if not changed:
                 return
@@ -214,6 +220,11 @@ class _Planner:
                 f"{where}.id", "NOT_FOUND", f"item {item_id!r} is no {wanted}; it is a {item.class_name}"
             )
             return
+        links = sorted(key for key in self.draft.incoming(item_id) if key.source not in self.deleted)
+        for key in links if operation.unlinked else ():
+            source = self.draft.item(key.source)
+            fault = f"{source.name if source else key.source} {key.type} it since; unrelate the two first"
+            self._report(f"{where}.id", "CHANGED_SINCE", fault)
         for key in {*self.draft.outgoing(item_id), *self.draft.incoming(item_id)}:
             self.draft.put_edge(key, None)
         self.draft.items[item_id] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from cmdb.errors import BadRequest
@@ -23,11 +23,18 @@ from cmdb.model.planning import CATALOGUE_CLASS
 
 
 def take_back(
-    number: int, changes: Iterable[ItemChange], catalogue: Catalogue, *, message: str = "", reason: str = ""
+    number: int,
+    changes: Iterable[ItemChange],
+    catalogue: Catalogue,
+    *,
+    message: str = "",
+    reason: str = "",
+    keys: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ChangeSet:
     """The ChangeSet that takes back revision `number`, which made `changes`; to be planned as a correction.
 
-    It expects each item at the version that the revision left, so that what was done since is not lost unseen.
+    It expects each item at the version that the revision left, each entry as it left it, and nobody at what it created,
+    so that what was done since is not lost unseen. `keys` are those by which sources know items that it deleted.
 
     Raises:
         BadRequest: the revision created catalogue entries, which can be replaced, not removed.
@@ -40,7 +47,7 @@ def take_back(
         if change.kind != "deleted" and change.class_name != CATALOGUE_CLASS:
             expected[change.item_id] = number
     text = f"undo of revision {number}" + (f": {message}" if message else "")
-    return ChangeSet(tuple(operations), text[:MESSAGE_LIMIT], reason, expected)
+    return ChangeSet(tuple(operations), text[:MESSAGE_LIMIT], reason, expected, keys or {})
 
 
 def _opposite(change: ItemChange, catalogue: Catalogue) -> list[Operation]:
@@ -49,9 +56,10 @@ def _opposite(change: ItemChange, catalogue: Catalogue) -> list[Operation]:
             raise BadRequest(
                 f"entry {change.name} was created by that revision; entries are replaced, not removed"
             )
-        return [PutEntries({change.name: json.loads(str(change.before["entry"]))})]
+        was, left = (json.loads(str(part["entry"])) for part in (change.before, change.after or {}))
+        return [PutEntries({change.name: was}, replaces={change.name: left})]
     if change.kind == "created":
-        return [DeleteItem(change.item_id)]
+        return [DeleteItem(change.item_id, unlinked=True)]
     before = change.before or {}
     class_name = str(before.get("class", change.class_name))
     item_class = catalogue.item_class(class_name)

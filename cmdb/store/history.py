@@ -13,6 +13,7 @@ from cmdb.errors import BadRequest, NotFound
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.change_set import ChangeSet
 from cmdb.model.composition import compose
+from cmdb.model.identity import source_key
 from cmdb.model.items import ItemChange
 from cmdb.model.undoing import take_back
 from cmdb.store.connection import Connection
@@ -56,6 +57,14 @@ WITH r, c ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision, 
 ITEM_HISTORY_ENTRY = """
 MATCH (:CatalogueEntry {id: $id})<-[c:CHANGED]-(r:Revision) WHERE r.number < $before
 WITH r, c ORDER BY r.number DESC LIMIT $limit RETURN properties(r) AS revision, properties(c) AS change
+"""
+REPORTED_KEYS = """
+UNWIND $ids AS id MATCH (i:Tombstone {id: id})<-[r:REPORTED]-(s:Source) USING INDEX SEEK i:Tombstone(id)
+WHERE r.native_key <> ''
+RETURN id, s.name AS source, r.native_key AS key
+"""
+HELD = """
+UNWIND $keys AS key MATCH (k:IdentityKey {key: key}) USING INDEX SEEK k:IdentityKey(key) RETURN key
 """
 REVISION_AT = """
 MATCH (r:Revision) WHERE r.recorded_at <= $time WITH r ORDER BY r.recorded_at DESC, r.number DESC LIMIT 1
@@ -203,8 +212,30 @@ class History:
         """
         revision = await self.revision(number)
         async for _, changes in self.changes(number - 1, number):
-            return take_back(number, changes, catalogue, message=revision.message, reason=revision.reason)
+            return take_back(
+                number,
+                changes,
+                catalogue,
+                message=revision.message,
+                reason=revision.reason,
+                keys=await self._native_keys(
+                    [change.item_id for change in changes if change.kind == "deleted"]
+                ),
+            )
         raise NotFound("changes of revision", str(number), "verify the ledger: it has lost them")
+
+    async def _native_keys(self, deleted: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The keys by which sources knew deleted items, as far as they are not another item's now."""
+        if not deleted:
+            return {}
+        rows = await self._connection.read(REPORTED_KEYS, {"ids": list(deleted)})
+        known = {source_key(row["source"], row["key"]): row["id"] for row in rows}
+        held = {row["key"] for row in await self._connection.read(HELD, {"keys": sorted(known)})}
+        keys: dict[str, tuple[str, ...]] = {}
+        for key, item in sorted(known.items()):
+            if key not in held:
+                keys[item] = (*keys.get(item, ()), key)
+        return keys
 
     async def verify(
         self, progress: Callable[[int, int], None] | None = None, *, anchors: Mapping[int, str] | None = None

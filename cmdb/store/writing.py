@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,9 @@ _log = structlog.get_logger(__name__)
 
 BATCH_REQUESTS = 100
 """Most ChangeSets in one transaction (measured: beyond 100 nothing is gained)."""
+GATHER_SECONDS = 0.01
+"""How long after a transaction the next one may wait for as many as were there: a transaction costs 12 ms and each
+ChangeSet in it 0.4 ms (measured over HTTP, 16 clients: 355 ChangeSets a second without, 437 with; the p99 is lower)."""
 THREAD_FROM = 100
 """From this many operations planning goes to a thread, so that the event loop is not held."""
 OPERATIONS_A_SECOND = 50
@@ -119,6 +123,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._expected = 0
+        self._gather_until = 0.0
         self.catalogue = builtin
         self.catalogue_revision = 0
         self.on_commit: list[Callable[[int], None]] = []
@@ -165,7 +171,23 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._apply_together(self._take())
+            await self._gather()
+            batch = self._take()
+            await self._apply_together(batch)
+            self._expected = len(batch) + len(self._waiting)
+            self._gather_until = time.monotonic() + GATHER_SECONDS
+
+    async def _gather(self) -> None:
+        """Those who were just answered come again at once if they ever do: set off with them, not before them."""
+        while len(self._waiting) < min(self._expected, BATCH_REQUESTS) and not self._closing:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout_at(
+                    asyncio.get_running_loop().time() + self._gather_until - time.monotonic()
+                ):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
 
     async def _apply_together(self, batch: Sequence[_Request]) -> None:
         work = partial(self._commit, requests=batch, now=format_instant(datetime.now(UTC)))

@@ -19,6 +19,7 @@ from pathlib import Path
 import orjson
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI, Request, Response
 from rich.console import Console
 from starlette.requests import HTTPConnection
@@ -207,7 +208,7 @@ def _write_secret(file: Path, text: str) -> None:
 def serve(settings: Settings) -> None:
     """Run the service in this process until it is told to stop; see `serving`."""
     with suppress(asyncio.CancelledError):  # told to stop while it was starting
-        asyncio.run(serving(settings, progress=Console(stderr=True)))
+        uvloop.run(serving(settings, progress=Console(stderr=True)))
 
 
 async def serving(
@@ -311,6 +312,7 @@ async def _run(
     server = _Server(
         uvicorn.Config(
             service.app(),
+            http="h11",  # bounds the size of headers, which httptools does not
             log_config=None,
             access_log=False,
             server_header=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import orjson
@@ -24,9 +25,14 @@ from cmdb.model.entries import entry_record
 from cmdb.model.items import EdgeFacts, EdgeKey, ItemChange
 from cmdb.store.history import AsOf
 from cmdb.store.store import Store
+from discovery.ingest import ingest, read_report
 
 ALICE, BOB = Authorship(actor="alice"), Authorship(actor="bob", source="scan", run="r1")
 
+REPORT = {
+    "source": "lab",
+    "items": [{"ref": "a", "class": "Server", "key": "k1", "attributes": {"name": "a"}}],
+}
 EVERYTHING = """
 MATCH (i:Item) OPTIONAL MATCH (i)-[r]->(t:Item)
 RETURN i.id AS id, labels(i) AS labels, properties(i) AS item, collect([type(r), t.id, properties(r)]) AS edges
@@ -163,6 +169,52 @@ async def test_undo_is_refused_where_somebody_changed_it_since(store: Store) -> 
         await undo(store, changed)
     with pytest.raises(NotFound):
         await store.history.undo(99, store.catalogue)
+
+
+async def test_undo_of_a_creation_is_refused_while_others_are_linked_to_what_it_created(store: Store) -> None:
+    created = await apply(store, server("a"), app("b"), runs_on("b", "a"))
+    linked = await apply(store, app("c"), runs_on("c", "a"), author=BOB)
+    with pytest.raises(ValidationFailed, match="c RUNS_ON it since"):
+        await undo(store, created)
+    await undo(store, linked)
+    await undo(store, created)
+    assert await contents(store) == ({}, [])
+
+
+async def test_undo_of_an_entry_is_refused_where_somebody_changed_it_since(store: Store) -> None:
+    entry = {"extends": "Item", "description": "one"}
+    await apply(store, PutEntries({"Gadget": entry}))
+    changed = await apply(store, PutEntries({"Gadget": {**entry, "description": "two"}}))
+    again = await apply(store, PutEntries({"Gadget": {**entry, "description": "three"}}), author=BOB)
+    with pytest.raises(ValidationFailed, match="changed since"):
+        await undo(store, changed)
+    await undo(store, again)
+    await undo(store, changed)
+    assert entry_record(store.catalogue.entries["Gadget"])["description"] == "one"
+
+
+async def test_undo_of_a_deletion_lets_sources_know_the_item_again(store: Store) -> None:
+    _, observation = await read_report(json.dumps(REPORT).encode())
+    await ingest(store, observation, ALICE)
+    [(key, item)] = (await store.find_by_keys(["@lab/k1"])).items()
+    deleted = await apply(store, DeleteItem(item))
+    assert await store.find_by_keys([key]) == {}
+    await undo(store, deleted)
+    assert await store.find_by_keys([key]) == {key: item}
+    assert (await ingest(store, observation, ALICE)).unchanged == 1
+
+
+async def test_a_key_that_went_to_another_meanwhile_stays_there(store: Store) -> None:
+    _, observation = await read_report(json.dumps(REPORT).encode())
+    await ingest(store, observation, ALICE)
+    [(key, item)] = (await store.find_by_keys(["@lab/k1"])).items()
+    deleted = await apply(store, DeleteItem(item))
+    renamed = json.dumps(REPORT).replace('"name": "a"', '"name": "b"')
+    await ingest(store, (await read_report(renamed.encode()))[1], ALICE)
+    other = await store.find_by_keys([key])
+    assert other[key] != item
+    await undo(store, deleted)
+    assert await store.find_by_keys([key]) == other
 
 
 async def test_a_deleted_item_made_anew_gets_no_default_that_it_did_not_have(store: Store) -> None:
