@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     request_deadline: float = Field(10.0, gt=0, description="Seconds a GraphQL operation may take.")
     ingest_bytes: int = Field(268_435_456, gt=0, description="Largest body that /ingest takes, in bytes.")
     ingest_at_once: int = Field(
-        2, gt=0, description="Reports taken in at the same time; more get 429 with Retry-After."
+        2, gt=0, description="Reports worked on together; eight times as many wait or arrive, more get 429."
     )
     metrics_public: bool = Field(False, description="Whether /metrics answers without a token.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

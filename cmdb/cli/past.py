@@ -13,9 +13,11 @@ from rich.text import Text
 
 from cmdb.cli.change_picture import diff_picture, history_picture
 from cmdb.cli.exit_status import ExitStatus
+from cmdb.cli.importing import progress_bar
 from cmdb.cli.records import ChangeRecord, DiffRecord, EventRecord, HistoryRecord
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, Session, as_of_input, session
 from cmdb.cli.terminal import plural, shown
+from cmdb.errors import BadRequest
 
 _CHANGE = """
 fragment Change on ItemChange {
@@ -65,7 +67,10 @@ mutation CreateBaseline($name: String!, $asOf: AsOf, $root: ID, $description: St
     + _BASELINE
 )
 DELETE_BASELINE = "mutation DeleteBaseline($name: String!) { deleteBaseline(name: $name) }"
-VERIFY_LEDGER = "query VerifyLedger { verifyLedger { ok revisions problems } }"
+VERIFY_LEDGER = """
+query VerifyLedger($anchors: [LedgerAnchor!], $after: String) {
+  verifyLedger(anchors: $anchors, after: $after) { ok revisions checked complete cursor problems hash }
+}"""
 
 PAGE = 100
 LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Show at most so many.")]
@@ -186,21 +191,53 @@ def delete_baseline(
 
 
 @audit_app.command("ledger")
-def audit_ledger(json_lines: JsonOption = False) -> None:
-    """Recompute the hash chain of all revisions.
+def audit_ledger(
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option("--anchor", metavar="REVISION:HASH", help="A hash that an earlier audit printed."),
+    ] = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """Recompute the hash chain of all revisions, and hold it to the hashes of earlier audits.
 
     Exit status 1 if anything was altered, taken out or put in; it says where.
     """
+    anchors = [_anchor(text) for text in anchor or ()]
     with session(json_lines) as s:
-        report = s.client.query(VERIFY_LEDGER)["verifyLedger"]
+        report = _verified(s, anchors)
         s.terminal.answer(report, _audit_picture(report))
         if not report["ok"]:
             raise typer.Exit(ExitStatus.REFUSED)
 
 
+def _anchor(text: str) -> dict[str, Any]:
+    number, colon, hash_ = text.partition(":")
+    if not (number.isdecimal() and number.isascii() and colon and hash_):
+        raise BadRequest(f"--anchor {text[:80]!r}: give REVISION:HASH, as an earlier audit printed it")
+    return {"revision": int(number), "hash": hash_}
+
+
+def _verified(s: Session, anchors: list[dict[str, Any]]) -> dict[str, Any]:
+    """Walk the ledger step by step; all steps in one."""
+    problems: list[str] = []
+    after: str | None = None
+    with progress_bar(s.terminal) as progress:
+        task = progress.add_task("revisions", total=None)
+        while True:
+            step = s.client.query(VERIFY_LEDGER, {"anchors": anchors, "after": after})["verifyLedger"]
+            problems += step["problems"]
+            progress.update(task, completed=step["checked"], total=step["revisions"])
+            if step["complete"]:
+                break
+            after = step["cursor"]
+    unique = list(dict.fromkeys(problems))
+    return {"ok": not unique, "revisions": step["revisions"], "problems": unique, "hash": step["hash"]}
+
+
 def _audit_picture(report: Mapping[str, Any]) -> Iterator[RenderableType]:
     if report["ok"]:
         yield Text(f"✓ {plural(report['revisions'], 'revision')}, the chain is whole", style="green")
+        yield Text(f"  anchor of the next audit: {report['revisions']}:{report['hash']}", style="dim")
         return
     yield Text(f"✗ the chain of {plural(report['revisions'], 'revision')} is broken", style="bold red")
     for problem in report["problems"]:

@@ -18,7 +18,7 @@ from cmdb.model.items import ItemChange
 from cmdb.model.undoing import take_back
 from cmdb.store.connection import Connection
 from cmdb.store.ledger import RevisionRecord, StoredChange, restore_change
-from cmdb.store.verification import LedgerReport, verify_ledger
+from cmdb.store.verification import BEGINNING, Checked, LedgerReport, verify_ledger
 
 __all__ = ["AsOf", "History", "LedgerReport"]
 
@@ -238,10 +238,17 @@ class History:
         return keys
 
     async def verify(
-        self, progress: Callable[[int, int], None] | None = None, *, anchors: Mapping[int, str] | None = None
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        anchors: Mapping[int, str] | None = None,
+        since: Checked = BEGINNING,
+        seconds: float | None = None,
     ) -> LedgerReport:
-        """Walk the whole chain; see `cmdb.store.verification`. `anchors`: hashes of revisions known from elsewhere."""
-        return await verify_ledger(self._connection, anchors=anchors, progress=progress)
+        """Walk the chain, the whole of it or a step of about so many seconds; see `cmdb.store.verification`."""
+        return await verify_ledger(
+            self._connection, anchors=anchors, since=since, seconds=seconds, progress=progress
+        )
 
 
 def _restored(rows: Iterable[Sequence[Any]]) -> list[tuple[int, tuple[ItemChange, ...]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,26 +46,39 @@ SETTLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """How far the chain was followed: the last revision that was checked, and its hash."""
+
+    revision: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """The outcome: how many revisions were checked, every fault with its place, and the head's hash, to be kept as an
-    anchor for the next time."""
+    """The outcome: how many revisions there are, every fault with its place, and the head's hash, to be kept as an
+    anchor for the next time. `checked`: how far it came; `complete`: whether that is all."""
 
     revisions: int
     problems: tuple[str, ...]
-    hash: str = GENESIS
+    hash: str
+    checked: Checked
+    complete: bool
 
     @property
     def ok(self) -> bool:
-        """Whether the ledger is whole."""
+        """Whether the ledger is whole, as far as it was checked."""
         return not self.problems
+
+
+BEGINNING = Checked()
 
 
 @dataclass(slots=True)
 class _Walk:
-    """How far the chain was followed."""
+    """Where the chain is followed."""
 
-    previous: str = GENESIS
-    next: int = 1
+    previous: str
+    next: int
     problems: list[str] = field(default_factory=list)
 
 
@@ -73,9 +86,16 @@ async def verify_ledger(
     connection: Connection,
     *,
     anchors: Mapping[int, str] | None = None,
+    since: Checked = BEGINNING,
+    seconds: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LedgerReport:
-    """Walk the whole chain; `anchors` are hashes of revisions known from elsewhere. Writers are not disturbed."""
+    """Walk the chain; `anchors` are hashes of revisions known from elsewhere. Writers are not disturbed.
+
+    A long chain can be walked in steps: each stops at the first chunk's end after `seconds`, and the next one goes on
+    `since` where that was. The last, complete step also looks at what a chain that was cut off leaves behind.
+    """
+    begun = time.monotonic()
     known = {number: [("the anchor given", hash_)] for number, hash_ in (anchors or {}).items()}
     for row in await connection.read(ANCHORS, {}):
         known.setdefault(row["revision"], []).append((f"baseline {row['name']!r}", row["hash"]))
@@ -87,12 +107,15 @@ async def verify_ledger(
 
     await _eventually(settled)
     head = int(rows[0]["last"]) if rows else 0
-    walk = _Walk()
-    for name, hash_ in known.get(0, ()):
+    walk = _Walk(since.hash, since.revision + 1)
+    after = since.revision
+    for name, hash_ in known.get(0, ()) if not after else ():
         if hash_ != GENESIS:
             walk.problems.append(f"the ledger does not begin as {name} says")
-    after = 0
     while after < head:
+        if seconds is not None and after > since.revision and time.monotonic() - begun > seconds:
+            checked = Checked(after, walk.previous)
+            return LedgerReport(head, tuple(walk.problems), rows[0]["hash"], checked, complete=False)
         until = await _chunk_end(connection, after, head)
         await _check_chunk(connection, walk, after, until, known)
         after = until
@@ -112,7 +135,8 @@ async def verify_ledger(
 
     await _eventually(none_left)
     walk.problems.extend(traces)
-    return LedgerReport(head, tuple(walk.problems), rows[0]["hash"] if rows else GENESIS)
+    hash_ = rows[0]["hash"] if rows else GENESIS
+    return LedgerReport(head, tuple(walk.problems), hash_, Checked(after, walk.previous), complete=True)
 
 
 async def _eventually(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -147,7 +171,18 @@ async def _check_chunk(
     changes: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for row in await connection.read(CHANGES, bounds, deadline=DEADLINE):
         changes.setdefault(row["node"], []).append((row["item"], row["change"]))
-    for row in await connection.read(REVISIONS, bounds, deadline=DEADLINE):
+    revisions = await connection.read(REVISIONS, bounds, deadline=DEADLINE)
+    await asyncio.to_thread(_check_revisions, walk, until, revisions, changes, known)
+
+
+def _check_revisions(
+    walk: _Walk,
+    until: int,
+    revisions: Sequence[Any],
+    changes: Mapping[str, list[tuple[str, Mapping[str, Any]]]],
+    known: Mapping[int, list[tuple[str, str]]],
+) -> None:
+    for row in revisions:
         number = int(row["revision"]["number"])
         if number < walk.next:
             walk.problems.append(f"revision {number} is there twice")

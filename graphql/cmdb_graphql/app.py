@@ -84,7 +84,7 @@ class Service:
         app = FastAPI(title="CMDB", docs_url=None, redoc_url=None, openapi_url=None)
         app.router.routes.extend(self.endpoint.routes("/graphql"))
         app.include_router(static_router())
-        app.include_router(ingest_router(self._context, self.metrics))
+        app.include_router(ingest_router(self._context, self.metrics, self.services.settings.ingest_at_once))
         app.add_api_route("/healthz", _healthy, methods=["GET"])
         app.add_api_route("/readyz", self._ready, methods=["GET"])
         app.add_api_route("/metrics", self._measured, methods=["GET"])

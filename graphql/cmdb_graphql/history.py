@@ -13,11 +13,8 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.items import EdgeChange, EdgeFacts, ItemChange
 from cmdb.model.planning import CATALOGUE_CLASS
 from cmdb.model.values import Stored
-from cmdb.store.baselines import Baseline
-from cmdb.store.history import LedgerReport
 from cmdb.store.ledger import RevisionRecord
 from cmdb.store.reading import make_cursor, parse_cursor
-from cmdb.store.tokens import ApiToken
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context, checked_first
 from cmdb_graphql.definitions import documented
@@ -220,170 +217,6 @@ class DiffConnection:
     page_info: HistoryPageInfo
 
 
-@strawberry.type(
-    name="Baseline", description="A name on a revision, with a scope. No copy: the ledger has it all."
-)
-class BaselineType:
-    """A baseline."""
-
-    name: str
-    revision: Long
-    recorded_at: DateTime
-    actor: str
-    description: str | None
-    root: strawberry.ID | None = strawberry.field(
-        description="The item whose dependencies are its scope; null for everything."
-    )
-    size: Long | None = strawberry.field(description="How many items are in its scope; null for everything.")
-
-    @classmethod
-    def of(cls, baseline: Baseline) -> Self:
-        """The same for GraphQL."""
-        return cls(
-            name=baseline.name,
-            revision=Long(baseline.revision),
-            recorded_at=DateTime(baseline.recorded_at),
-            actor=baseline.actor,
-            description=baseline.description or None,
-            root=strawberry.ID(baseline.root) if baseline.root else None,
-            size=Long(len(baseline.scope)) if baseline.scope is not None else None,
-        )
-
-
-@strawberry.type(
-    name="CatalogueView", description="Classes, relationship types and lifecycles, as they are in force."
-)
-class CatalogueType:
-    """The catalogue as JSON."""
-
-    digest: str = strawberry.field(description="Two equal digests are the same catalogue.")
-    classes: Json = strawberry.field(description="Every class with what it inherits, by name.")
-    relationships: Json
-    lifecycles: Json
-    entries: Json = strawberry.field(description="All entries in the form in which they are written.")
-
-    @classmethod
-    def of(cls, catalogue: Catalogue) -> Self:
-        """The same for GraphQL."""
-        return cls(
-            digest=catalogue.digest,
-            classes=Json({name: _class_record(catalogue, name) for name in catalogue.classes}),
-            relationships=Json(
-                {r.name: _relationship_record(catalogue, r.name) for r in catalogue.relationships.values()}
-            ),
-            lifecycles=Json(
-                {
-                    name: {
-                        "initial": lifecycle.initial,
-                        "starts": sorted(lifecycle.starts),
-                        "closed": sorted(lifecycle.closed),
-                        "transitions": {state: list(to) for state, to in lifecycle.transitions.items()},
-                        "titles": {state: dict(titles) for state, titles in lifecycle.titles.items()},
-                    }
-                    for name, lifecycle in catalogue.lifecycles.items()
-                }
-            ),
-            entries=Json(catalogue.to_record()),
-        )
-
-
-def _class_record(catalogue: Catalogue, name: str) -> dict[str, Any]:
-    item_class = catalogue.classes[name]
-    return {
-        "extends": item_class.parent,
-        "chain": list(item_class.chain),
-        "abstract": item_class.abstract,
-        "description": item_class.description,
-        "title": dict(item_class.title),
-        "plural": item_class.plural,
-        "layer": item_class.layer,
-        "lifecycle": item_class.lifecycle.name,
-        "attributes": {
-            a.name: {
-                **a.entry.model_dump(mode="json", exclude_defaults=True),
-                "type": a.entry.type,
-                "declaredBy": a.declared_by,
-            }
-            for a in item_class.attributes.values()
-        },
-        "identify": [str(rule) for rule in item_class.identity_rules],
-        "outgoing": sorted(r.name for r in catalogue.outgoing(name)),
-        "incoming": sorted(r.name for r in catalogue.incoming(name)),
-    }
-
-
-def _relationship_record(catalogue: Catalogue, name: str) -> dict[str, Any]:
-    relationship = catalogue.relationships[name]
-    return {
-        "from": list(relationship.source),
-        "to": list(relationship.target),
-        "inverse": relationship.inverse,
-        "dependency": relationship.dependency,
-        "cardinality": relationship.cardinality,
-        "description": relationship.description,
-        "title": dict(relationship.title),
-        "inverseTitle": dict(relationship.inverse_title),
-    }
-
-
-@strawberry.type(name="LedgerReport", description="Whether the ledger's chain of hashes is whole.")
-class LedgerReportType:
-    """The outcome of a verification."""
-
-    ok: bool
-    revisions: Long
-    problems: list[str]
-
-    @classmethod
-    def of(cls, report: LedgerReport) -> Self:
-        """The same for GraphQL."""
-        return cls(ok=report.ok, revisions=Long(report.revisions), problems=list(report.problems))
-
-
-@strawberry.type(name="ApiToken", description="A token, as far as it may be shown.")
-class ApiTokenType:
-    """A token without its secret."""
-
-    id: strawberry.ID
-    prefix: str
-    name: str = strawberry.field(description="The actor in the ledger.")
-    role: str
-    sources: list[str]
-    created_at: DateTime
-    created_by: str
-    expires_at: DateTime
-    last_used_at: DateTime | None
-    revoked_at: DateTime | None
-
-    @classmethod
-    def of(cls, token: ApiToken) -> Self:
-        """The same for GraphQL."""
-        return cls(
-            id=strawberry.ID(token.id),
-            prefix=token.prefix,
-            name=token.name,
-            role=token.role,
-            sources=list(token.sources),
-            created_at=DateTime(token.created_at),
-            created_by=token.created_by,
-            expires_at=DateTime(token.expires_at),
-            last_used_at=DateTime(token.last_used_at) if token.last_used_at else None,
-            revoked_at=DateTime(token.revoked_at) if token.revoked_at else None,
-        )
-
-
-@strawberry.type(name="Viewer", description="Who is asking.")
-class ViewerType:
-    """The caller."""
-
-    actor: str
-    role: str
-    sources: list[str]
-    token_id: strawberry.ID
-    expires_at: DateTime
-    may: list[str] = strawberry.field(description="What the role may do.")
-
-
 @strawberry.type
 class HistoryQueries:
     """Root fields; each checks the right to read first."""
@@ -489,43 +322,6 @@ class HistoryQueries:
             page_info=HistoryPageInfo(
                 has_next_page=len(rest) > first, end_cursor=make_cursor(page[-1].item_id) if page else None
             ),
-        )
-
-    @documented
-    async def baselines(self, info: Info) -> list[BaselineType]:
-        """All baselines, oldest revision first."""
-        info.context.require(Action.READ)
-        return [BaselineType.of(baseline) for baseline in await info.context.store.baselines.list()]
-
-    @documented
-    async def catalogue(self, info: Info) -> CatalogueType:
-        """The catalogue in force."""
-        info.context.require(Action.READ)
-        return CatalogueType.of(info.context.store.catalogue)
-
-    @documented
-    async def verify_ledger(self, info: Info) -> LedgerReportType:
-        """Walk the whole ledger and check every hash. Takes long on a long history."""
-        info.context.require(Action.READ)
-        return LedgerReportType.of(await info.context.store.history.verify())
-
-    @documented
-    async def tokens(self, info: Info) -> list[ApiTokenType]:
-        """All tokens, the ended ones too. Admins only."""
-        info.context.require(Action.TOKENS)
-        return [ApiTokenType.of(token) for token in await info.context.services.tokens.list()]
-
-    @documented
-    async def viewer(self, info: Info) -> ViewerType:
-        """Who I am to the service."""
-        caller = info.context.caller
-        return ViewerType(
-            actor=caller.actor,
-            role=caller.role,
-            sources=list(caller.sources),
-            token_id=strawberry.ID(caller.token_id),
-            expires_at=DateTime(caller.expires_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")),
-            may=[action.value for action in Action if caller.may(action)],
         )
 
 

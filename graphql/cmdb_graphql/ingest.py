@@ -19,43 +19,52 @@ from cmdb.errors import BadRequest
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.errors import HTTP_STATUS, Code, Refusal, refusal_of
-from cmdb_graphql.mutations import ingest_body
 from cmdb_graphql.observability import Metrics
+from cmdb_graphql.reports import ingest_body
 from discovery.formats import FORMATS
 from discovery.observation import SCHEMA_ID, schema_text
 
 TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
-BODY_SECONDS = 300.0
-"""Within this time a report must have arrived."""
+PATIENCE_SECONDS = 30.0
+"""A sender may be silent, or slower than `SLOWEST`, for so long."""
+SLOWEST = 1_000
+"""Bytes a second that a report must bring on the average, once it had its patience."""
+ADMITTED_FACTOR = 8
+"""For each report that is taken in so many are admitted: on their way (slow senders hold nobody up), or waiting."""
 MAX_RATIO = 100
 """How much a gzip body may swell, once it is beyond 1 MiB."""
 
 
-def ingest_router(context_of: Callable[[Request], Awaitable[Context]], metrics: Metrics) -> APIRouter:
-    """POST /ingest/{format} and GET /schemas/observation-v1.json. The format `auto` is recognised from the report."""
+def ingest_router(
+    context_of: Callable[[Request], Awaitable[Context]], metrics: Metrics, at_once: int
+) -> APIRouter:
+    """POST /ingest/{format} and GET /schemas/observation-v1.json. The format `auto` is recognised from the report.
+
+    `at_once`: how many reports are worked on together.
+    """
     router = APIRouter(include_in_schema=False)
-    places = Places()
+    places = Places(at_once)
 
     @router.post("/ingest/{format_name}")
     async def report(format_name: str, request: Request) -> Response:
         try:
             context = await context_of(request)
             context.require(Action.INGEST)
-            settings = context.services.settings
             dry_run, partial = _flag(request, "dry_run"), _flag(request, "partial")
             chosen = None if format_name == "auto" else format_name
-            with places.taken(settings.ingest_at_once):
-                body = await read_body(request, allowed=settings.ingest_bytes, seconds=BODY_SECONDS)
-                given = request.query_params
-                record = await ingest_body(
-                    context,
-                    body,
-                    chosen,
-                    given.get("name", ""),
-                    dry_run,
-                    partial,
-                    source=given.get("source", ""),
-                )
+            given = request.query_params
+            with places.admitted():
+                body = await read_body(request, allowed=context.services.settings.ingest_bytes)
+                async with places.working:
+                    record = await ingest_body(
+                        context,
+                        body,
+                        chosen,
+                        given.get("name", ""),
+                        dry_run,
+                        partial,
+                        source=given.get("source", ""),
+                    )
         except Exception as error:
             metrics.reports.labels(_label(format_name), "error").inc()
             return refused(refusal_of(error, doing="taking in a report"))
@@ -70,29 +79,31 @@ def ingest_router(context_of: Callable[[Request], Awaitable[Context]], metrics: 
 
 
 class Places:
-    """How many reports are being taken in; more would only make all of them slower, and fill the memory."""
+    """How many reports are worked on and admitted; more would only make all of them slower, and fill the memory."""
 
-    def __init__(self) -> None:
-        self._in_use = 0
+    def __init__(self, at_once: int) -> None:
+        self.working = asyncio.Semaphore(at_once)
+        self._allowed = ADMITTED_FACTOR * at_once
+        self._admitted = 0
 
     @contextmanager
-    def taken(self, allowed: int) -> Iterator[None]:
+    def admitted(self) -> Iterator[None]:
         """Take a place. Raises `Refusal` TOO_MANY_REQUESTS if there is none."""
-        if self._in_use >= allowed:
+        if self._admitted >= self._allowed:
             raise Refusal(
                 TOO_MANY_REQUESTS,
-                f"{allowed} reports are being taken in already; send this one again in a moment",
+                f"{self._allowed} reports are here already; send this one again in a moment",
                 facts={"retryAfter": 5},
                 headers={"retry-after": "5"},
             )
-        self._in_use += 1
+        self._admitted += 1
         try:
             yield
         finally:
-            self._in_use -= 1
+            self._admitted -= 1
 
 
-async def read_body(request: Request, *, allowed: int, seconds: float) -> bytes:
+async def read_body(request: Request, *, allowed: int) -> bytes:
     """The body, decompressed if it is gzip. Raises `Refusal` for one that is too big, too slow or damaged."""
     too_large = Refusal(
         Code.BODY_TOO_LARGE,
@@ -110,10 +121,12 @@ async def read_body(request: Request, *, allowed: int, seconds: float) -> bytes:
         )
     inflate = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     body, arrived = bytearray(), 0
+    begun = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE_SECONDS) as limit:
             async for chunk in request.stream():
                 arrived += len(chunk)
+                limit.reschedule(begun + PATIENCE_SECONDS + arrived / SLOWEST)
                 while chunk:
                     room = allowed + 1 - len(body)
                     body += inflate.decompress(chunk, room) if inflate else chunk
@@ -123,7 +136,7 @@ async def read_body(request: Request, *, allowed: int, seconds: float) -> bytes:
     except TimeoutError:
         raise Refusal(
             Code.REQUEST_TIMEOUT,
-            f"the report was not complete after {seconds:g} s",
+            f"the report came slower than {SLOWEST} bytes a second; send it when the way is free",
             headers={"connection": "close"},
         ) from None
     except zlib.error as error:

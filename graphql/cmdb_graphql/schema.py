@@ -15,7 +15,7 @@ from strawberry.types.field import StrawberryField
 
 from cmdb.errors import CatalogueError, CmdbError
 from cmdb.model.catalogue import Catalogue
-from cmdb_graphql import feed, history, impact
+from cmdb_graphql import audit, baselines, catalogue_view, feed, history, impact, tokens
 from cmdb_graphql.definitions import object_type
 from cmdb_graphql.derived_filters import DerivedFilters
 from cmdb_graphql.derived_inputs import DerivedInputs
@@ -35,13 +35,17 @@ OWN_TYPES = (
 """Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
 
 
+QUERY_ROOMS = (history, baselines, catalogue_view, audit, impact, tokens)
+"""Modules with root fields that do not depend on the catalogue."""
+
+
 def build_schema(catalogue: Catalogue) -> strawberry.Schema:
     """The schema of a catalogue; takes a second or two, so run it in a thread.
 
     Raises:
         CatalogueError: names of the catalogue clash with each other, or with the contract's own, in GraphQL.
     """
-    fixed = [*history.QUERIES, *impact.QUERIES]
+    fixed = [field for room in QUERY_ROOMS for field in room.QUERIES]
     taken = TakenNames("type", dict.fromkeys(OWN_TYPES, "the contract's own"))
     related = RelatedResolvers(catalogue)
     types = DerivedTypes(catalogue, related.make, taken)

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from cmdb.store import verification
+from cmdb_graphql import audit
 from tests.api.conftest import Api
 
 
@@ -107,3 +113,45 @@ async def test_the_ledger_is_verified(api: Api) -> None:
     await api.create("Server", name="web-01")
     data = await api.data("{ verifyLedger { ok revisions problems } }")
     assert data["verifyLedger"] == {"ok": True, "revisions": 1, "problems": []}
+
+
+VERIFY = """
+query V($anchors: [LedgerAnchor!], $after: String) {
+  verifyLedger(anchors: $anchors, after: $after) { ok revisions checked complete cursor problems hash }
+}"""
+
+
+async def test_a_long_ledger_is_verified_in_steps_that_fit_into_a_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await api.create("Server", name=f"web-{number}")
+    monkeypatch.setattr(verification, "CHUNK", 2)
+    monkeypatch.setattr(audit, "STEP_SECONDS", 0.0)
+    after: str | None = None
+    steps: list[dict[str, Any]] = []
+    while not steps or not steps[-1]["complete"]:
+        steps.append((await api.data(VERIFY, {"after": after}))["verifyLedger"])
+        after = steps[-1]["cursor"]
+    assert [step["checked"] for step in steps] == [2, 4, 5]
+    assert all(step["ok"] for step in steps)
+    assert after is None
+    await api.store.connection.run("MATCH (r:Revision {number: 3}) SET r.message = 'another'")
+    found = [
+        (await api.data(VERIFY, {"after": step["cursor"]}))["verifyLedger"]["problems"] for step in steps[:2]
+    ]
+    assert found == [["revision 3 was altered: its hash does not fit its content"], []]
+
+
+async def test_the_ledger_is_held_to_hashes_that_somebody_wrote_down(api: Api) -> None:
+    await api.create("Server", name="web-01")
+    noted = (await api.data(VERIFY))["verifyLedger"]
+    anchors = [{"revision": noted["revisions"], "hash": noted["hash"]}]
+    assert (await api.data(VERIFY, {"anchors": anchors}))["verifyLedger"]["ok"]
+    anchors = [{"revision": 1, "hash": "0" * 64}, {"revision": 9, "hash": "f" * 64}]
+    assert (await api.data(VERIFY, {"anchors": anchors}))["verifyLedger"]["problems"] == [
+        "revision 1 is not the one that the anchor given knows: the ledger was rewritten",
+        "revision 9, which the anchor given knows, was cut off",
+    ]
+    for cursor in ("x", "WzEsMl0", "WyJhIiwiYiJd", "Wy0xLCJhIl0"):
+        assert await api.code(VERIFY, {"after": cursor}) == "BAD_REQUEST"

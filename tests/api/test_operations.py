@@ -22,7 +22,9 @@ from websockets.typing import Subprotocol
 from cmdb.errors import Forbidden, StoreUnavailable
 from cmdb.settings import Settings
 from cmdb.store.store import Store
+from cmdb_graphql import ingest as ingest_module
 from cmdb_graphql.app import first_token, serving
+from cmdb_graphql.ingest import ADMITTED_FACTOR
 from cmdb_graphql.observability import configure_logging
 from tests.api.conftest import Api
 from tests.conftest import Neo4jAddress
@@ -98,6 +100,40 @@ async def test_a_stranger_is_refused_before_the_body_is_read(api: Api) -> None:
     response = await api.http.post("/ingest/observation", content=body())
     assert response.status_code == 401
     assert read <= 1
+
+
+async def slowly(gate: asyncio.Event) -> AsyncIterator[bytes]:
+    yield b" "
+    await gate.wait()
+    yield json.dumps(REPORT).encode()
+
+
+async def test_slow_senders_hold_nobody_up_and_too_many_are_told_to_come_again(api: Api) -> None:
+    gate = asyncio.Event()
+    headers = {"authorization": f"Bearer {api.admin}"}
+    allowed = ADMITTED_FACTOR * api.service.services.settings.ingest_at_once
+
+    def slow() -> asyncio.Task[httpx.Response]:
+        sending = api.http.post("/ingest/observation", content=slowly(gate), headers=headers)
+        return asyncio.create_task(sending)
+
+    slow_ones = [slow() for _ in range(allowed - 1)]
+    await asyncio.sleep(0.2)
+    assert (await ingest(api, json.dumps(REPORT).encode())).status_code == 200
+    slow_ones.append(slow())
+    await asyncio.sleep(0.2)
+    one_too_many = await ingest(api, json.dumps(REPORT).encode())
+    assert (one_too_many.status_code, one_too_many.headers["retry-after"]) == (429, "5")
+    gate.set()
+    assert {answer.status_code for answer in await asyncio.gather(*slow_ones)} == {200}
+
+
+async def test_a_sender_that_is_too_slow_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_module, "PATIENCE_SECONDS", 0.2)
+    headers = {"authorization": f"Bearer {api.admin}"}
+    response = await api.http.post("/ingest/observation", content=slowly(asyncio.Event()), headers=headers)
+    assert response.status_code == 408
+    assert response.json()["errors"][0]["extensions"]["code"] == "REQUEST_TIMEOUT"
 
 
 async def test_an_agent_is_held_to_its_source_over_http_too(api: Api) -> None:

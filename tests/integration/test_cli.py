@@ -383,6 +383,12 @@ def test_a_token_has_the_rights_of_its_role_until_it_is_revoked(
 def test_audit_finds_the_chain_whole(cmdb: Cmdb, shop: dict[str, Any]) -> None:
     ended = cmdb("audit", "ledger", "--json")
     assert (ended.status, ended.json["ok"], ended.json["problems"]) == (0, True, [])
+    anchor = f"{ended.json['revisions']}:{ended.json['hash']}"
+    assert cmdb("audit", "ledger", "--anchor", anchor).status == 0
+    forged = cmdb("audit", "ledger", "--anchor", f"1:{'0' * 64}", "--json")
+    assert (forged.status, forged.json["ok"]) == (1, False)
+    assert "the ledger was rewritten" in forged.json["problems"][0]
+    assert cmdb("audit", "ledger", "--anchor", "yesterday").status not in (0, 1)
 
 
 def test_an_export_as_an_observation_imports_without_a_change(
