@@ -42,6 +42,16 @@ MATCH (r)-[c:CHANGED]->(i)
 WITH r.number AS number, i.id AS item, c ORDER BY number, item
 RETURN collect([number, item, c.class, c.name, c.before, c.after, c.edges]) AS changes
 """
+CHANGES_PAGES = """
+UNWIND $numbers AS number
+MATCH (r:Revision {number: number}) USING INDEX SEEK r:Revision(number)
+CALL (r) {
+  MATCH (r)-[c:CHANGED]->(i) WHERE i.id > $after
+  WITH i.id AS item, c ORDER BY item LIMIT $first
+  RETURN collect([item, c.class, c.name, c.before, c.after, c.edges]) AS changes
+}
+RETURN number, changes
+"""
 CHANGE_COUNTS = """
 MATCH (r:Revision) WHERE r.number > $after AND r.number <= $until
 WITH r ORDER BY r.number RETURN collect([r.number, r.changes_count]) AS counts
@@ -132,6 +142,17 @@ class History:
             large = len(rows) >= THREAD_FROM
             for revision in await asyncio.to_thread(_restored, rows) if large else _restored(rows):
                 yield revision
+
+    async def changes_pages(
+        self, numbers: Sequence[int], first: int, after: str = ""
+    ) -> dict[int, list[ItemChange]]:
+        """The first changes of each revision, in the order of ids, of items beyond the id `after`."""
+        asked = {"numbers": list(numbers), "first": first, "after": after}
+        rows = await self._connection.read(CHANGES_PAGES, asked)
+        return {
+            row["number"]: [restore_change(StoredChange(*change)) for change in row["changes"]]
+            for row in rows
+        }
 
     async def _packed_changes(self, after: int, until: int) -> AsyncIterator[list[list[Any]]]:
         """The same as stored, some thousands at a time; the changes of one revision are never torn apart."""

@@ -18,7 +18,7 @@ from cmdb.store.tokens import Tokens
 from cmdb.store.topology import LiveTopology
 from cmdb_graphql.access import Action, Authenticator, Caller, Secrets, require
 from cmdb_graphql.limits import Limits
-from cmdb_graphql.loaders import ItemLoader, RelatedLoader
+from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
 
 PAGE_LIMIT = Limits().page_size
@@ -169,6 +169,12 @@ class Context:
         at = item.at if isinstance(item, PastItem) else None
         loader = self._loader((request, at), lambda: RelatedLoader(self, request, at))
         found: Awaitable[RelatedPage] = loader.load(item.id)
+        return found
+
+    def changes(self, number: int, first: int, after: str) -> Awaitable[list[ItemChange]]:
+        """A page of what a revision changed; one statement for all revisions that are asked about in one go."""
+        loader = self._loader(("changes", first, after), lambda: ChangesLoader(self, first, after))
+        found: Awaitable[list[ItemChange]] = loader.load(number)
         return found
 
     def _loader(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - loaders of several kinds

@@ -151,11 +151,9 @@ class RevisionType:
     @documented
     async def changes(self, info: Info, first: int = 50, after: str | None = None) -> list[ItemChangeType]:
         """What it changed, in the order of ids."""
-        found: list[ItemChange] = []
-        async for _, changes in info.context.store.history.changes(self.number - 1, self.number):
-            found.extend(changes)
-        rest = [change for change in found if after is None or change.item_id > after]
-        return visible_changes(rest[: checked_first(first, info.context)], info.context)
+        context = info.context
+        page = await context.changes(int(self.number), checked_first(first, context), after or "")
+        return visible_changes(page, context)
 
     @classmethod
     def of(cls, record: RevisionRecord) -> Self:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from strawberry.dataloader import DataLoader
 
-from cmdb.model.items import Item
+from cmdb.model.items import Item, ItemChange
 from cmdb.store.reading import Neighbour, RelatedPage, RelatedRequest
 
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ class ItemLoader(DataLoader[str, Item | None]):
         found = await self._context.reader(self._at).items(ids)
         self._context.spend(len(found))
         return [self._context.visible(found[i]) if i in found else None for i in ids]
+
+
+class ChangesLoader(DataLoader[int, list[ItemChange]]):
+    """Pages of what revisions changed, with one set of arguments."""
+
+    def __init__(self, context: Context, first: int, after: str) -> None:
+        super().__init__(load_fn=self._load)
+        self._context = context
+        self._page = (first, after)
+
+    async def _load(self, numbers: list[int]) -> list[list[ItemChange]]:
+        pages = await self._context.store.history.changes_pages(numbers, *self._page)
+        self._context.spend(sum(map(len, pages.values())))
+        return [pages.get(number, []) for number in numbers]
 
 
 class RelatedLoader(DataLoader[str, RelatedPage]):

@@ -47,6 +47,44 @@ async def test_single_items_of_one_level_are_read_together(api: Api) -> None:
     assert len(seen) == 1
 
 
+async def test_changes_of_a_page_of_revisions_are_read_together(api: Api) -> None:
+    await estate(api, 8)
+    query = "{ revisions(first: %d) { nodes { number changes(first: 3) { id } } } }"
+    counts = []
+    for size in (2, 8):
+        with api.statements() as seen:
+            page = (await api.data(query % size))["revisions"]["nodes"]
+        assert len(page) == size
+        assert all(revision["changes"] for revision in page)
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
+
+
+async def test_changes_of_a_revision_come_by_pages(api: Api) -> None:
+    await api.data(
+        "mutation M($c: ChangeSetInput!) { applyChanges(changeSet: $c) { revision } }",
+        {
+            "c": {
+                "operations": [
+                    {"putItem": {"ref": f"r{n}", "class": "Server", "fields": {"name": f"s{n}"}}}
+                    for n in range(5)
+                ]
+            }
+        },
+    )
+    query = "query Q($after: String) { revisions(first: 1) { nodes { changes(first: 2, after: $after) { id } } } }"
+    after, found = None, []
+    while True:
+        [revision] = (await api.data(query, {"after": after}))["revisions"]["nodes"]
+        page = [change["id"] for change in revision["changes"]]
+        if not page:
+            break
+        found += page
+        after = page[-1]
+    assert len(set(found)) == 5
+    assert found == sorted(found)
+
+
 async def test_values_are_bound_and_never_part_of_a_statement(api: Api) -> None:
     await api.create("Server", name="canary")
     attack = "x' OR true MATCH (n) DETACH DELETE n //"
