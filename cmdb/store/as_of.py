@@ -37,7 +37,7 @@ from cmdb.store.reading import (
 )
 from cmdb.store.schema import searched_properties
 from cmdb.store.store import Store
-from cmdb.store.topology import LiveTopology, changes_between
+from cmdb.store.topology import LiveTopology
 
 TOUCHED = """
 UNWIND $ids AS id
@@ -203,7 +203,7 @@ class PastReader:
         return self._states
 
     async def _extend(self, head: int) -> int:
-        changes = await changes_between(self._store.history, self._head, head)
+        changes = await self._topologies.changes(self._head, head)
         fresh = [change for change in changes if change.item_id not in self._states]
         net = await asyncio.to_thread(compose, fresh)
         touched = {change.item_id for change in fresh}

@@ -17,7 +17,6 @@ from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
 from cmdb.model.planning import CATALOGUE_CLASS
 from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, TopologyItem
-from cmdb.store.history import History
 from cmdb.store.store import Store
 
 LOAD_ITEMS = """
@@ -30,6 +29,8 @@ RETURN type(r) AS type, collect(id(a) * 4294967296 + id(b)) AS ends, collect(coa
        collect(coalesce(r.confidence, 'declared')) AS confidences"""
 
 LOAD_SECONDS = 120.0
+KEPT_CHANGES = range(1_000, 50_000)
+"""So many changes are kept for the next question: fewer are quickly read, more would fill the memory."""
 KEPT_PAST = 4
 """How many topologies of the past are kept for the next question."""
 
@@ -43,6 +44,24 @@ class LiveTopology:
         self._past: dict[int, Topology] = {}
         self._lock = asyncio.Lock()
         self._digest = ""
+        self._changes: tuple[int, int, list[ItemChange]] = (0, 0, [])
+
+    async def changes(self, after: int, until: int) -> list[ItemChange]:
+        """Every change to items of the revisions `after` < n <= `until`, in their order.
+
+        The last answer is kept: an as-of question asks for it twice, for items and for edges.
+        """
+        if self._changes[:2] != (after, until):
+            found = [
+                change
+                async for _, changes in self._store.history.changes(after, until)
+                for change in changes
+                if change.class_name != CATALOGUE_CLASS
+            ]
+            if len(found) not in KEPT_CHANGES:
+                return found
+            self._changes = (after, until, found)
+        return self._changes[2]
 
     async def at_head(self) -> Topology:
         """The topology of the ledger's head, or of a later revision."""
@@ -61,7 +80,7 @@ class LiveTopology:
         kept = self._past.get(revision)
         if kept is not None:
             return kept
-        changes = await changes_between(self._store.history, revision, present.revision)
+        changes = await self.changes(revision, present.revision)
         catalogue = self._store.catalogue
         past = await asyncio.to_thread(
             lambda: _after(present, compose_backwards(changes).values(), revision, catalogue)
@@ -80,7 +99,7 @@ class LiveTopology:
             head = await self._store.head()
         current = self._current
         if head > current.revision:
-            changes = await changes_between(self._store.history, current.revision, head)
+            changes = await self.changes(current.revision, head)
             if len(changes) < 200:
                 current = _moved(current, changes, head, catalogue)
             else:
@@ -94,16 +113,6 @@ class LiveTopology:
         [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
         edges = {row["type"]: row for row in await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)}
         return await asyncio.to_thread(_unpacked, head, catalogue, items, edges)
-
-
-async def changes_between(history: History, after: int, until: int) -> list[ItemChange]:
-    """Every change to items of the revisions `after` < n <= `until`, in their order."""
-    return [
-        change
-        async for _, changes in history.changes(after, until)
-        for change in changes
-        if change.class_name != CATALOGUE_CLASS
-    ]
 
 
 def _moved(

@@ -48,7 +48,8 @@ async def test_single_items_of_one_level_are_read_together(api: Api) -> None:
 
 
 async def test_changes_of_a_page_of_revisions_are_read_together(api: Api) -> None:
-    await estate(api, 8)
+    for number in range(8):
+        await api.create("Server", name=f"s{number}")
     query = "{ revisions(first: %d) { nodes { number changes(first: 3) { id } } } }"
     counts = []
     for size in (2, 8):
