@@ -17,7 +17,6 @@ from cmdb.cli.importing import progress_bar
 from cmdb.cli.records import ChangeRecord, DiffRecord, EventRecord, HistoryRecord
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, Session, as_of_input, session
 from cmdb.cli.terminal import plural, shown
-from cmdb.errors import BadRequest
 
 _CHANGE = """
 fragment Change on ItemChange {
@@ -213,7 +212,7 @@ def audit_ledger(
 def _anchor(text: str) -> dict[str, Any]:
     number, colon, hash_ = text.partition(":")
     if not (number.isdecimal() and number.isascii() and colon and hash_):
-        raise BadRequest(f"--anchor {text[:80]!r}: give REVISION:HASH, as an earlier audit printed it")
+        raise typer.BadParameter(f"{text[:80]!r}: give REVISION:HASH, as an earlier audit printed it")
     return {"revision": int(number), "hash": hash_}
 
 

@@ -300,6 +300,8 @@ class DerivedTypes:
             resolve: Resolver | None = None
             if attribute.entry.type == "json":
                 resolve = _json_resolver(attribute)
+            elif attribute.entry.type == "enum":
+                resolve = _enum_resolver(attribute)
             unit = f" In {attribute.entry.unit}." if attribute.entry.unit else ""
             yield Field(
                 camel(attribute.name),
@@ -342,6 +344,19 @@ def plain_attributes(catalogue: Catalogue, item: Item) -> dict[str, object]:
 def _json_resolver(attribute: Attribute) -> Resolver:
     def resolve(item: Item, info: object) -> object:
         return plain_value(attribute, item.attributes.get(attribute.name))
+
+    return resolve
+
+
+def _enum_resolver(attribute: Attribute) -> Resolver:
+    """Without values that the catalogue has no more, as the past may hold them; `attributes` shows those too."""
+    known = frozenset(attribute.entry.values or ())
+
+    def resolve(item: Item, info: object) -> object:
+        value = item.attributes.get(attribute.name)
+        if isinstance(value, list | tuple):
+            return [member for member in value if member in known]
+        return value if value in known else None
 
     return resolve
 

@@ -6,6 +6,7 @@ What is right for an attribute the catalogue says when the change is planned, wi
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import NewType
 
 import strawberry
@@ -26,6 +27,24 @@ Json = NewType("Json", object)
 def _long(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value not in INT64:
         raise GraphQLError(f"Long cannot represent {value!r:.60}: give a whole number of 64 bits")
+    return value
+
+
+def _json(value: object) -> object:
+    """The value, if it can be written as JSON again."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+        elif isinstance(part, bool):
+            continue
+        elif isinstance(part, int) and part not in INT64:
+            raise GraphQLError(f"JSON cannot represent {part!r:.60}: give whole numbers of 64 bits")
+        elif isinstance(part, float) and not isfinite(part):
+            raise GraphQLError("JSON cannot represent a number beyond all bounds")
     return value
 
 
@@ -87,6 +106,6 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=_same,
         parse_value=_as("money"),
     ),
-    Json: strawberry.scalar(name="JSON", description="Any JSON value.", serialize=_same, parse_value=_same),
+    Json: strawberry.scalar(name="JSON", description="Any JSON value.", serialize=_same, parse_value=_json),
 }
 """Every scalar, for the schema's configuration."""

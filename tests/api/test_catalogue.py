@@ -98,3 +98,21 @@ async def test_a_class_with_items_cannot_lose_what_they_have(api: Api) -> None:
         "    floors: {type: integer, description: How many floors it serves., indexed: true}\n", ""
     )
     assert await api.code(APPLY, {"yaml": narrower}) == "VALIDATION_FAILED"
+
+
+async def test_the_past_may_hold_values_that_the_catalogue_has_no_more(api: Api) -> None:
+    await api.data(APPLY, {"yaml": LIFT})
+    await api.service.schemas.current()
+    lift = await api.create("Lift", name="L1", door="BOTH_SIDES")
+    before = await api.store.head()
+    await api.data(
+        "mutation M($id: ID!) { updateLift(id: $id, input: {door: LEFT}) { revision } }", {"id": lift}
+    )
+    await api.data(APPLY, {"yaml": LIFT.replace(", both_sides", "")})
+    await api.service.schemas.current()
+    data = await api.data(
+        "query Q($then: AsOf) { lifts { nodes { door } } then: lifts(asOf: $then) { nodes { door attributes } } }",
+        {"then": {"revision": before}},
+    )
+    assert data["lifts"]["nodes"] == [{"door": "LEFT"}]
+    assert data["then"]["nodes"] == [{"door": None, "attributes": {"door": "both_sides"}}]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.api.conftest import Api
 
 APPLY = """mutation M($c: ChangeSetInput!, $dry: Boolean! = false, $key: String) {
@@ -192,6 +194,19 @@ async def test_an_observation_is_taken_in_by_mutation(api: Api) -> None:
     assert (again["created"], again["unchanged"], again["revision"]) == (0, 2, None)
     data = await api.data("{ servers { nodes { memory runs { nodes { name } } } } }")
     assert data["servers"]["nodes"] == [{"memory": 17_179_869_184, "runs": {"nodes": [{"name": "shop"}]}}]
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", "1e400", "-9223372036854775809"])
+async def test_a_report_with_a_number_that_fits_nowhere_is_refused_and_breaks_nothing(
+    api: Api, number: str
+) -> None:
+    query = 'mutation { ingest(observation: {source: "s", items: [{ref: "a", class: "Server", ' + (
+        'attributes: {name: "x", memory: ' + number + "}}]}) }"
+    )
+    answer = await api.answer(query)
+    codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+    assert "INTERNAL" not in codes
+    assert codes or answer["data"]["ingest"]["refused"]
 
 
 async def test_incidents_and_changes_are_linked_to_what_they_affect_from_both_sides(api: Api) -> None:
