@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, LiteralString, Self, TypeVar
 
 from neo4j import (
@@ -43,9 +44,13 @@ class Connection:
     `on_statement` callbacks hear every statement that is sent, before it is: tests count them, traces time them.
     """
 
-    def __init__(self, driver: AsyncDriver, *, database: str = "neo4j", deadline: float = 10.0) -> None:
+    def __init__(
+        self, driver: AsyncDriver, *, database: str = "neo4j", deadline: float = 10.0, cluster: bool = False
+    ) -> None:
         self._driver = driver
-        self._database = database
+        # In a cluster another member may answer than took the last write: it is to wait until it has that.
+        bookmarks = AsyncGraphDatabase.bookmark_manager() if cluster else None
+        self._session = partial(driver.session, database=database, bookmark_manager=bookmarks)
         self._failures = 0
         self._closed_until = 0.0
         self.deadline = deadline
@@ -69,7 +74,8 @@ class Connection:
             max_connection_pool_size=64,
             notifications_min_severity=NotificationMinimumSeverity.OFF,
         )
-        connection = cls(driver, database=database, deadline=deadline)
+        cluster = uri.startswith("neo4j")  # neo4j://, neo4j+s://, neo4j+ssc://: the schemes that route
+        connection = cls(driver, database=database, deadline=deadline, cluster=cluster)
         try:
             await connection.read("RETURN 1 AS one", {})
         except CmdbError:
@@ -92,7 +98,7 @@ class Connection:
 
         async def call() -> list[Record]:
             self._tell(statement)
-            async with self._driver.session(database=self._database, default_access_mode="READ") as session:
+            async with self._session(default_access_mode="READ") as session:
                 result = await session.run(statement, dict(parameters))
                 return [record async for record in result]
 
@@ -108,7 +114,7 @@ class Connection:
         """
 
         async def call() -> T:
-            async with self._driver.session(database=self._database) as session:
+            async with self._session() as session:
                 return await session.execute_write(work)
 
         return await self._guarded(call, deadline or self.deadline)
@@ -124,7 +130,7 @@ class Connection:
 
         async def call() -> list[Record]:
             self._tell(statement)
-            async with self._driver.session(database=self._database) as session:
+            async with self._session() as session:
                 result = await session.run(statement, dict(parameters or {}))
                 return [record async for record in result]
 

@@ -53,7 +53,7 @@ class Service:
 
     def __init__(self, services: Services, schemas: SchemaRegistry) -> None:
         self.services = services
-        self.schemas = schemas
+        self.schemas = services.schemas = schemas
         self.metrics = Metrics()
         self.endpoint = GraphQLEndpoint(
             lambda: schemas.schema,

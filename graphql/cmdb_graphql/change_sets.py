@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 import strawberry
 from strawberry import UNSET
@@ -39,6 +40,8 @@ from cmdb_graphql.scalars import Json, Long
 
 Info = strawberry.Info[Context, None]
 
+SWAP_SECONDS = 2.0
+"""How long `applyCatalogue` waits for the schema, at most; it is there already unless others changed the catalogue."""
 REFERENCE = "ref:"
 """How an edge of a ChangeSet names a new item: this, and the item's `ref`."""
 
@@ -235,7 +238,7 @@ async def _apply_catalogue(
     dry_run: bool = False,
     idempotency_key: str | None = None,
 ) -> Payload:
-    from cmdb_graphql.schema import build_schema
+    from cmdb_graphql.schema import BuiltSchema
 
     context: Context = info.context
     context.require(Action.CATALOGUE)
@@ -243,7 +246,10 @@ async def _apply_catalogue(
     entries = await asyncio.to_thread(parse_entries, yaml)
     extended = await asyncio.to_thread(store.catalogue.extended, entries)
     # A catalogue from which no schema follows must not come into force.
-    await asyncio.to_thread(build_schema, extended)
+    built = await asyncio.to_thread(BuiltSchema.of, extended)
+    schemas = context.services.schemas
+    if schemas is not None and not dry_run:
+        schemas.offer(built)
     operation = PutEntries({name: entry_record(entry) for name, entry in entries.items()})
     applied = await store.apply(
         ChangeSet((operation,), message or "", reason or ""),
@@ -251,4 +257,7 @@ async def _apply_catalogue(
         idempotency_key=idempotency_key,
         dry_run=dry_run,
     )
+    if schemas is not None and applied.revision is not None:
+        with suppress(TimeoutError):  # who asked for a class may use it in the next request
+            await asyncio.wait_for(schemas.current(), SWAP_SECONDS)
     return Payload(context, applied, dry_run=dry_run)

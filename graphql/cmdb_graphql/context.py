@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cmdb.errors import BadRequest
 from cmdb.model.items import Item, ItemChange
@@ -21,6 +21,9 @@ from cmdb_graphql.limits import Limits
 from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
 
+if TYPE_CHECKING:
+    from cmdb_graphql.schema import SchemaRegistry
+
 PAGE_LIMIT = Limits().page_size
 """The largest `first` of a list; the cost estimator refuses more before anything runs."""
 
@@ -31,6 +34,8 @@ class Services:
 
     store: Store
     settings: Settings
+    schemas: SchemaRegistry | None = None
+    """Set by the service, which is built round both."""
     present: PresentReader = field(init=False)
     topologies: LiveTopology = field(init=False)
     views: Views = field(init=False)

@@ -103,6 +103,7 @@ class SchemaRegistry:
         self._digest = built.digest
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._offered = built
         self.schema = built.schema
 
     @classmethod
@@ -121,6 +122,10 @@ class SchemaRegistry:
     def changed(self, _catalogue: Catalogue) -> None:
         """Another catalogue is in force: rebuild. Called in the event loop."""
         self._wanted.set()
+
+    def offer(self, built: BuiltSchema) -> None:
+        """Take this schema, which somebody had built already, if its catalogue is the next in force."""
+        self._offered = built
 
     async def current(self) -> None:
         """Return when the schema is that of the catalogue in force, or building it has failed."""
@@ -142,7 +147,9 @@ class SchemaRegistry:
             if catalogue.digest == self._digest:
                 continue
             try:
-                self.schema = await asyncio.to_thread(build_schema, catalogue)
+                offered = self._offered
+                fits = offered.digest == catalogue.digest
+                self.schema = (offered if fits else await asyncio.to_thread(BuiltSchema.of, catalogue)).schema
                 gc.unfreeze()
                 settle_memory()
             except CmdbError as error:

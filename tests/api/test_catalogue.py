@@ -57,7 +57,6 @@ async def test_a_class_is_added_at_run_time_here_and_on_another_replica(
         done = (await api.data(APPLY, {"yaml": LIFT}))["applyCatalogue"]
         assert done["revision"] == 1
         assert {change["id"] for change in done["changes"]} == {"catalogue:Lift", "catalogue:SERVES_FLOOR"}
-        await api.service.schemas.current()
         site = await api.create("Site", name="south")
         lift = await api.create("Lift", name="L1", floors=12, door="BOTH_SIDES")
         await api.relate("ServesFloor", lift, site)
@@ -102,7 +101,6 @@ async def test_a_class_with_items_cannot_lose_what_they_have(api: Api) -> None:
 
 async def test_the_past_may_hold_values_that_the_catalogue_has_no_more(api: Api) -> None:
     await api.data(APPLY, {"yaml": LIFT})
-    await api.service.schemas.current()
     lift = await api.create("Lift", name="L1", door="BOTH_SIDES")
     before = await api.store.head()
     await api.data(

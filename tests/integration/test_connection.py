@@ -17,6 +17,7 @@ from neo4j.exceptions import TransientError
 
 from cmdb.errors import BadRequest, CmdbError, DeadlineExceeded, StoreUnavailable
 from cmdb.model.change_set import Authorship, ChangeSet, PutItem
+from cmdb.model.items import new_id
 from cmdb.store.connection import Connection, StoreError
 from cmdb.store.local_server import LocalServer
 from cmdb.store.store import Store
@@ -237,3 +238,15 @@ async def test_who_stops_waiting_does_not_stop_the_write(store: Store) -> None:
         await call
     await store.apply(put("b"), ALICE)
     assert await store.head() == 2
+
+
+async def test_an_address_that_routes_is_spoken_to_like_any_other(clean_neo4j: Neo4jAddress) -> None:
+    uri = clean_neo4j.uri.replace("bolt://", "neo4j://")
+    store = await Store.open(uri, clean_neo4j.user, clean_neo4j.password)
+    try:
+        item = PutItem(new_id(), {"name": "routed"}, "Server", intent="create")
+        applied = await store.apply(ChangeSet((item,)), Authorship("alice"))
+        assert applied.revision == await store.head() == 1
+        assert (await store.history.verify()).ok
+    finally:
+        await store.close()
