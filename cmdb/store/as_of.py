@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cmdb.errors import NotFound
+from cmdb.errors import InvalidValue, NotFound
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.composition import compose
+from cmdb.model.identity import rule_keys
 from cmdb.model.items import Edge, EdgeFacts, EdgeKey, Fields, Item, ItemChange
 from cmdb.model.topology import Topology, TopologyEdge
 from cmdb.store.filters import Condition, holds, read_value, relationships_in
@@ -111,6 +112,17 @@ class PastReader:
         found += [i for i in self._existing(states) if i.name == name and _is_a(catalogue, i, class_name)]
         ordered = sorted(found, key=lambda item: item.id)[:10]
         return list((await self._dated({item.id: self._past(item) for item in ordered})).values())
+
+    async def identified(self, keys: Sequence[str]) -> dict[str, str]:
+        """The items that identity keys of fields alone belonged to; unknown keys are absent."""
+        present = await self._present.identified(keys)
+        states = await self._overlay()
+        catalogue, wanted = self._store.catalogue, set(keys)
+        found = {key: item_id for key, item_id in present.items() if item_id not in states}
+        for item in sorted(self._existing(states), key=lambda item: item.id):
+            for key in wanted.intersection(_keys_of(catalogue, item)):
+                found.setdefault(key, item.id)
+        return found
 
     async def page(self, request: PageRequest) -> Page:
         """One page of what was there."""
@@ -312,6 +324,16 @@ class _Neighbours:
             return []
         edges = _edges(self.topology, item_id, relationship, outgoing)
         return [self.items[far] for edge in edges if (far := _far(edge, outgoing)) in self.items]
+
+
+def _keys_of(catalogue: Catalogue, item: Item) -> tuple[str, ...]:
+    """The identity keys of an item's fields; none by rules of today that it does not fit."""
+    if item.class_name not in catalogue.classes:
+        return ()
+    try:
+        return rule_keys(catalogue, item.class_name, item.fields, ())
+    except InvalidValue:
+        return ()
 
 
 def _at_start(change: ItemChange | None, present: Item | None) -> Item | None:

@@ -51,6 +51,10 @@ CALL (p) {
 }
 RETURN collect([parent, page, <<total>>]) AS pages"""
 COUNT_RELATED = "COUNT { MATCH (p)<<arrow>>(t:Item) WHERE <<where>> }"
+FIND_KEYS = """
+UNWIND $keys AS key MATCH (k:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item) USING INDEX SEEK k:IdentityKey(key)
+RETURN collect([key, i.id]) AS found
+"""
 SEARCH = """
 CALL db.index.fulltext.awaitEventuallyConsistentIndexRefresh()
 CALL db.index.fulltext.queryNodes('item_search', $query) YIELD node AS c, score
@@ -125,6 +129,9 @@ class EstateReader(Protocol):
     async def named(self, class_name: str, name: str) -> list[Item]:
         """Items of the class (or a subclass) with exactly this name; ten at most, to tell one from several."""
 
+    async def identified(self, keys: Sequence[str]) -> dict[str, str]:
+        """The items that identity keys belong to; unknown keys are absent. Of the past: keys of fields alone."""
+
     async def page(self, request: PageRequest) -> Page:
         """One page."""
 
@@ -155,6 +162,11 @@ class PresentReader:
         label = quoted(self._catalogue().item_class(class_name).name)
         rows = await self._connection.read(fill(NAMED, label=label), {"name": name, "limit": 10})
         return [item_of(row["item"]) for row in rows]
+
+    async def identified(self, keys: Sequence[str]) -> dict[str, str]:
+        """The items that identity keys belong to; unknown keys are absent."""
+        rows = await self._connection.read(FIND_KEYS, {"keys": list(keys)})
+        return {key: item_id for row in rows for key, item_id in row["found"]}
 
     async def page(self, request: PageRequest) -> Page:
         """One page; a second statement where the page reaches the items without the value it is ordered by."""

@@ -15,13 +15,10 @@ from cmdb.store.baselines import Baselines
 from cmdb.store.connection import Connection
 from cmdb.store.feed import Feed
 from cmdb.store.history import History
+from cmdb.store.reading import FIND_KEYS
 from cmdb.store.schema import apply_schema
 from cmdb.store.writing import Applied, Writer
 
-FIND_KEYS = """
-UNWIND $keys AS key MATCH (k:IdentityKey {key: key})-[:IDENTIFIES]->(i:Item) USING INDEX SEEK k:IdentityKey(key)
-RETURN collect([key, i.id]) AS found
-"""
 FORGET_ANSWERS = """
 MATCH (k:IdempotencyKey) WHERE k.recorded_at < $oldest CALL (k) { DELETE k } IN TRANSACTIONS OF 5000 ROWS
 """

@@ -181,7 +181,7 @@ def _item_field(types: DerivedTypes) -> Field:
         if sum(value is not None for value in (id, name, identity)) != 1:
             raise BadRequest("give exactly one of: id, name (with or without class), identity")
         if identity is not None:
-            id = await _identified(context, types.catalogue, identity)
+            id = await _identified(context, types.catalogue, identity, at)
             if id is None:
                 return None
         if name is not None:
@@ -215,7 +215,9 @@ async def named(
     return context.visible(found[0]) if found else None
 
 
-async def _identified(context: Context, catalogue: Catalogue, identity: Mapping[str, Any]) -> str | None:
+async def _identified(
+    context: Context, catalogue: Catalogue, identity: Mapping[str, Any], at: int | None
+) -> str | None:
     item_class = catalogue.item_class(identity["class"])
     given = identity["attributes"]
     if not isinstance(given, dict):
@@ -238,7 +240,7 @@ async def _identified(context: Context, catalogue: Catalogue, identity: Mapping[
         raise BadRequest(
             f"these attributes complete no identity rule of {item_class.name}; it has {rules or 'none'}"
         )
-    found = await context.store.find_by_keys(keys)
+    found = await context.reader(at).identified(keys)
     return next((found[key] for key in keys if key in found), None)
 
 

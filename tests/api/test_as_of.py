@@ -139,3 +139,26 @@ async def test_texts_of_the_past_are_found(api: Api) -> None:
 
     assert await found("oldn") == ["oldname"]
     assert await found("newname") == []
+
+
+async def test_an_identity_is_looked_up_as_it_was(api: Api) -> None:
+    query = """query Q($at: AsOf, $attributes: JSON!) {
+      item(identity: {class: "Server", attributes: $attributes}, asOf: $at) { name } }"""
+
+    async def named(serial: str, at: int | None) -> str | None:
+        variables = {"attributes": {"serial_number": serial, "manufacturer": "dell"}}
+        given = variables if at is None else {**variables, "at": {"revision": at}}
+        found = (await api.data(query, given))["item"]
+        return str(found["name"]) if found else None
+
+    first = await api.create("Server", name="one", serialNumber="S1", manufacturer="Dell")
+    await api.create("Server", name="steady", serialNumber="S9", manufacturer="Dell")
+    before = await api.store.head()
+    change = 'mutation M($id: ID!) { updateServer(id: $id, input: {serialNumber: "S2"}) { revision } }'
+    await api.data(change, {"id": first})
+    await api.create("Server", name="two", serialNumber="S1", manufacturer="Dell")
+    assert [await named(serial, None) for serial in ("S1", "S2", "S9")] == ["two", "one", "steady"]
+    assert [await named(serial, before) for serial in ("S1", "S2", "S9")] == ["one", None, "steady"]
+    await api.data("mutation M($id: ID!) { deleteServer(id: $id) { revision } }", {"id": first})
+    assert await named("S1", before) == "one"
+    assert await named("S1", 0) is None

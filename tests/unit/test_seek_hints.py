@@ -40,7 +40,7 @@ def missing_hints(statement: str) -> list[str]:
 
 def test_every_look_up_of_a_list_names_its_index() -> None:
     found = statements()
-    assert {"loading.LOAD_KEYS", "loading.LOAD_ITEMS", "recording.WRITE", "store.FIND_KEYS"} <= found.keys()
+    assert {"loading.LOAD_KEYS", "loading.LOAD_ITEMS", "recording.WRITE", "reading.FIND_KEYS"} <= found.keys()
     assert {name: missing for name, text in found.items() if (missing := missing_hints(text))} == {}
 
 
