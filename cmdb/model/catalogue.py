@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,6 +15,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from cmdb.errors import CatalogueError, InvalidValue, NotFound
+from cmdb.model.consistency import check_consistency
 from cmdb.model.entries import (
     AttributeEntry,
     ClassEntry,
@@ -27,42 +27,9 @@ from cmdb.model.entries import (
 )
 from cmdb.model.entry_text import parse_entries as parse_entries
 from cmdb.model.expressions import Expression, compile_expression
+from cmdb.model.reserved import RESERVED, RESERVED_CLASSES, RESERVED_RELATIONSHIPS
 from cmdb.model.values import INDEX_LIMIT, LIST_LIMIT, TEXT_LIMIT, VALUE_TYPES, Stored, ValueType
 
-RESERVED = frozenset(
-    [
-        "id",
-        "name",
-        "class",
-        "lifecycle",
-        "version",
-        "created_at",
-        "updated_at",
-        "labels",
-        "attributes",
-        "history",
-        "as_of",
-    ]
-)
-"""Names every item has already, or that the GraphQL contract uses itself; no attribute may take one."""
-
-RESERVED_CLASSES = frozenset(
-    [
-        "ApiToken",
-        "Baseline",
-        "CatalogueEntry",
-        "DiscoveryRun",
-        "IdempotencyKey",
-        "IdentityKey",
-        "Ledger",
-        "Revision",
-        "Source",
-        "Tombstone",
-    ]
-)
-"""Labels of nodes that are no items: a class of such a name would mix its items with them."""
-RESERVED_RELATIONSHIPS = frozenset(["CHANGED", "IDENTIFIES", "RAN", "REPORTED"])
-"""Types of relationships that are no edges."""
 DEEPEST_CHAIN = 24
 
 
@@ -300,8 +267,7 @@ def compile_catalogue(entries: Mapping[str, Entry]) -> Catalogue:
         lifecycles=lifecycles,
         _subclasses={name: frozenset(names) for name, names in below.items()},
     )
-    _check_rules(catalogue)
-    _check_field_names(catalogue)
+    check_consistency(catalogue)
     return catalogue
 
 
@@ -438,82 +404,6 @@ def _relationship(name: str, entry: RelationshipEntry, classes: Mapping[str, Ite
         title={"en": name.lower().replace("_", " "), **entry.title},
         inverse_title={"en": entry.inverse.replace("_", " "), **entry.inverse_title},
     )
-
-
-def _check_rules(catalogue: Catalogue) -> None:
-    for item_class in catalogue.classes.values():
-        for rule in item_class.identity_rules:
-            missing = [a for a in rule.attributes if a != "name" and a not in item_class.attributes]
-            if missing:
-                raise CatalogueError(
-                    item_class.name, f"identity rule {rule} names no attribute {missing}", "mend it"
-                )
-            secret = [
-                a
-                for a in rule.attributes
-                if a in item_class.attributes and item_class.attributes[a].entry.secret
-            ]
-            if secret:
-                raise CatalogueError(
-                    item_class.name,
-                    f"identity rule {rule} names the secret {secret}",
-                    "identify by what may be seen",
-                )
-            if rule.within is not None and rule.within not in catalogue.relationships:
-                raise CatalogueError(
-                    item_class.name, f"identity rule {rule}: no type {rule.within}", "mend it"
-                )
-        for attribute in item_class.attributes.values():
-            reads = attribute.expression.names if attribute.expression else frozenset()
-            hidden = [
-                n
-                for n in sorted(reads)
-                if n in item_class.attributes and item_class.attributes[n].entry.secret
-            ]
-            if hidden and not attribute.entry.secret:
-                place = f"{item_class.name}.{attribute.name}"
-                raise CatalogueError(place, f"it is computed from the secret {hidden}", "make it secret too")
-            unknown = (
-                attribute.expression.names - {"name", *item_class.attributes} if attribute.expression else ()
-            )
-            if unknown:
-                place = f"{item_class.name}.{attribute.name}"
-                raise CatalogueError(
-                    place, f"the expression names {sorted(unknown)}", "use attributes of the class"
-                )
-
-
-def _check_field_names(catalogue: Catalogue) -> None:
-    """Attributes, relationship types and inverses become fields of one object: no two may share a name, or be told
-    apart only by an underscore before a digit, which clients that write `ipv4` for `ipv_4` would not see."""
-    plurals: dict[str, str] = {}
-    for item_class in catalogue.classes.values():
-        other = plurals.setdefault(item_class.plural, item_class.name)
-        if other != item_class.name:
-            raise CatalogueError(
-                item_class.name, f"its plural {item_class.plural} is {other}'s", "give a `plural`"
-            )
-        taken = dict.fromkeys(map(_spelling, RESERVED), "a reserved name")
-        for name, attribute in item_class.attributes.items():
-            if _spelling(name) in taken:
-                place = f"{attribute.declared_by}.{name}"
-                raise CatalogueError(
-                    place, f"it clashes with {taken[_spelling(name)]}", "choose another name"
-                )
-            taken[_spelling(name)] = f"the attribute {name}"
-        fields = [(r.name.lower(), r.name) for r in catalogue.outgoing(item_class.name)]
-        fields += [(r.inverse, r.name) for r in catalogue.incoming(item_class.name)]
-        for field_name, relationship in fields:
-            if _spelling(field_name) in taken:
-                fault = (
-                    f"its field {field_name} on {item_class.name} clashes with {taken[_spelling(field_name)]}"
-                )
-                raise CatalogueError(relationship, fault, "choose another name or `inverse`")
-            taken[_spelling(field_name)] = relationship
-
-
-def _spelling(name: str) -> str:
-    return re.sub(r"_(?=[0-9])", "", name)
 
 
 def _plural(name: str) -> str:

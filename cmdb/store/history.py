@@ -18,6 +18,7 @@ from cmdb.model.items import ItemChange
 from cmdb.model.undoing import take_back
 from cmdb.store.connection import Connection
 from cmdb.store.ledger import RevisionRecord, StoredChange, restore_change
+from cmdb.store.reading import holders_of
 from cmdb.store.verification import BEGINNING, Checked, LedgerReport, verify_ledger
 
 __all__ = ["AsOf", "History", "LedgerReport"]
@@ -72,9 +73,6 @@ REPORTED_KEYS = """
 UNWIND $ids AS id MATCH (i:Tombstone {id: id})<-[r:REPORTED]-(s:Source) USING INDEX SEEK i:Tombstone(id)
 WHERE r.native_key <> ''
 RETURN id, s.name AS source, r.native_key AS key
-"""
-HELD = """
-UNWIND $keys AS key MATCH (k:IdentityKey {key: key}) USING INDEX SEEK k:IdentityKey(key) RETURN key
 """
 REVISION_AT = """
 MATCH (r:Revision) WHERE r.recorded_at <= $time WITH r ORDER BY r.recorded_at DESC, r.number DESC LIMIT 1
@@ -251,7 +249,7 @@ class History:
             return {}
         rows = await self._connection.read(REPORTED_KEYS, {"ids": list(deleted)})
         known = {source_key(row["source"], row["key"]): row["id"] for row in rows}
-        held = {row["key"] for row in await self._connection.read(HELD, {"keys": sorted(known)})}
+        held = await holders_of(self._connection, sorted(known))
         keys: dict[str, tuple[str, ...]] = {}
         for key, item in sorted(known.items()):
             if key not in held:

@@ -120,6 +120,12 @@ class RelatedPage:
     total: int | None
 
 
+async def holders_of(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
+    """The items that identity keys belong to; unknown keys are absent."""
+    rows = await connection.read(FIND_KEYS, {"keys": list(keys)})
+    return {key: item_id for row in rows for key, item_id in row["found"]}
+
+
 class EstateReader(Protocol):
     """What can be read of the estate at one moment: now, or at a revision."""
 
@@ -165,8 +171,7 @@ class PresentReader:
 
     async def identified(self, keys: Sequence[str]) -> dict[str, str]:
         """The items that identity keys belong to; unknown keys are absent."""
-        rows = await self._connection.read(FIND_KEYS, {"keys": list(keys)})
-        return {key: item_id for row in rows for key, item_id in row["found"]}
+        return await holders_of(self._connection, keys)
 
     async def page(self, request: PageRequest) -> Page:
         """One page; a second statement where the page reaches the items without the value it is ordered by."""

@@ -15,7 +15,7 @@ from cmdb.store.baselines import Baselines
 from cmdb.store.connection import Connection
 from cmdb.store.feed import Feed
 from cmdb.store.history import History
-from cmdb.store.reading import FIND_KEYS
+from cmdb.store.reading import holders_of
 from cmdb.store.schema import apply_schema
 from cmdb.store.writing import Applied, Writer
 
@@ -122,8 +122,7 @@ class Store:
 
     async def find_by_keys(self, keys: Sequence[str]) -> dict[str, str]:
         """The items that identity keys belong to; unknown keys are absent."""
-        rows = await self.connection.read(FIND_KEYS, {"keys": list(keys)})
-        return {key: item_id for row in rows for key, item_id in row["found"]}
+        return await holders_of(self.connection, keys)
 
     async def held_keys(self, ids: Sequence[str]) -> dict[str, frozenset[str]]:
         """The identity keys that items hold."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,16 +174,14 @@ class Writer:
             batch = self._take()
             await self._apply_together(batch)
             self._expected = len(batch) + len(self._waiting)
-            self._gather_until = time.monotonic() + GATHER_SECONDS
+            self._gather_until = asyncio.get_running_loop().time() + GATHER_SECONDS
 
     async def _gather(self) -> None:
         """Those who were just answered come again at once if they ever do: set off with them, not before them."""
         while len(self._waiting) < min(self._expected, BATCH_REQUESTS) and not self._closing:
             self._wake.clear()
             try:
-                async with asyncio.timeout_at(
-                    asyncio.get_running_loop().time() + self._gather_until - time.monotonic()
-                ):
+                async with asyncio.timeout_at(self._gather_until):
                     await self._wake.wait()
             except TimeoutError:
                 return

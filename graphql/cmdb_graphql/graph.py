@@ -28,6 +28,16 @@ Described = strawberry.argument
 MAX_WALK = 10_000
 MAX_PATHS = 100
 
+Depth = Annotated[int | None, Described(description="Hops at most; all where it is not given.")]
+WalkedTypes = Annotated[
+    list[str] | None,
+    Described(description="Walk these relationship types only; else those that carry failure."),
+]
+ReportedLayers = Annotated[
+    list[str] | None,
+    Described(description="Report items of these layers only; the walk goes through others."),
+]
+
 
 @strawberry.enum(description="Which way a path runs along the edges.")
 class PathDirection(Enum):
@@ -170,17 +180,9 @@ class GraphQueries:
         self,
         info: Info,
         id: strawberry.ID,
-        depth: Annotated[
-            int | None, Described(description="Hops at most; all where it is not given.")
-        ] = None,
-        types: Annotated[
-            list[str] | None,
-            Described(description="Walk these relationship types only; else those that carry failure."),
-        ] = None,
-        layers: Annotated[
-            list[str] | None,
-            Described(description="Report items of these layers only; the walk goes through others."),
-        ] = None,
+        depth: Depth = None,
+        types: WalkedTypes = None,
+        layers: ReportedLayers = None,
         limit: int = 1000,
         as_of: AsOfInput | None = None,
     ) -> NeighbourhoodType:
@@ -192,17 +194,9 @@ class GraphQueries:
         self,
         info: Info,
         id: strawberry.ID,
-        depth: Annotated[
-            int | None, Described(description="Hops at most; all where it is not given.")
-        ] = None,
-        types: Annotated[
-            list[str] | None,
-            Described(description="Walk these relationship types only; else those that carry failure."),
-        ] = None,
-        layers: Annotated[
-            list[str] | None,
-            Described(description="Report items of these layers only; the walk goes through others."),
-        ] = None,
+        depth: Depth = None,
+        types: WalkedTypes = None,
+        layers: ReportedLayers = None,
         limit: int = 1000,
         as_of: AsOfInput | None = None,
     ) -> NeighbourhoodType:

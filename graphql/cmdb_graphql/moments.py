@@ -7,7 +7,6 @@ from typing import TypeVar
 import strawberry
 from strawberry import UNSET
 
-from cmdb.errors import BadRequest
 from cmdb.store.history import AsOf
 from cmdb.store.store import Store
 from cmdb_graphql.scalars import DateTime, Long
@@ -55,9 +54,3 @@ class PointInput:
 
 def _given(value: T | None) -> T | None:
     return None if value is UNSET else value
-
-
-def only_one(**given: object) -> None:
-    """Raise `BadRequest` unless exactly one of these is there."""
-    if sum(value is not None for value in given.values()) != 1:
-        raise BadRequest(f"give exactly one of: {', '.join(given)}")

@@ -455,6 +455,8 @@ async def test_the_own_origin_and_listed_ones_are_accepted() -> None:
         for origin in (f"http://{address}", f"https://{address}", "https://friend.example"):
             async with open_socket(address, origin=origin) as socket:
                 await socket.init()
+                assert socket.connection.response is not None
+                assert socket.connection.response.status_code == 101
 
 
 # Tokens

@@ -12,7 +12,7 @@ import pytest_asyncio
 from neo4j import AsyncDriver, AsyncGraphDatabase, NotificationMinimumSeverity
 
 import cmdb.store
-from cmdb.model.catalogue import RESERVED_CLASSES, RESERVED_RELATIONSHIPS
+from cmdb.model.reserved import RESERVED_CLASSES, RESERVED_RELATIONSHIPS
 from cmdb.store.cypher import fill
 from cmdb.store.store import Store
 from tests.conftest import Neo4jAddress

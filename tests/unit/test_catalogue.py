@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cmdb.errors import CatalogueError, NotFound
-from cmdb.model.catalogue import RESERVED, Catalogue, builtin_catalogue, compile_catalogue
+from cmdb.model.catalogue import Catalogue, builtin_catalogue, compile_catalogue
 from cmdb.model.entries import parse_entry
+from cmdb.model.reserved import RESERVED
 
 Entries = dict[str, Any]
 BASE: Entries = {

@@ -73,7 +73,11 @@ def test_a_lock_whose_recorded_owner_is_another_process_by_now_says_so(
 def test_a_released_directory_can_be_claimed_again(directory: DataDirectory) -> None:
     directory.release()
     directory.release()
-    DataDirectory.claim(directory.home.parent).release()
+    again = DataDirectory.claim(directory.home.parent)
+    assert again.home == directory.home
+    with pytest.raises(DataDirectoryOwned):
+        DataDirectory.claim(directory.home.parent)
+    again.release()
 
 
 def test_a_path_that_cannot_be_a_directory_is_named(tmp_path: Path) -> None:

@@ -69,10 +69,15 @@ def test_killing_the_owner_stops_the_child_cleanly(log: Path) -> None:
     not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death"
 )
 def test_killing_the_watchdog_stops_the_child_cleanly(watchdog: subprocess.Popen[bytes], log: Path) -> None:
-    child_of(watchdog)
+    child = child_of(watchdog)
     await_text(log, "running")
     watchdog.kill()
     await_text(log, "stopped")
+    for _ in range(100):
+        if process_started(child) is None:
+            break
+        time.sleep(0.05)
+    assert process_started(child) is None
 
 
 def test_a_killed_child_ends_the_watchdog_with_its_signal(watchdog: subprocess.Popen[bytes]) -> None:
