@@ -121,12 +121,13 @@ async def read_body(request: Request, *, allowed: int) -> bytes:
         )
     inflate = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
     body, arrived = bytearray(), 0
-    begun = asyncio.get_running_loop().time()
+    clock = asyncio.get_running_loop().time
+    begun = clock()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS) as limit:
             async for chunk in request.stream():
                 arrived += len(chunk)
-                limit.reschedule(begun + PATIENCE_SECONDS + arrived / SLOWEST)
+                limit.reschedule(min(clock(), begun + arrived / SLOWEST) + PATIENCE_SECONDS)
                 while chunk:
                     room = allowed + 1 - len(body)
                     body += inflate.decompress(chunk, room) if inflate else chunk
@@ -136,7 +137,7 @@ async def read_body(request: Request, *, allowed: int) -> bytes:
     except TimeoutError:
         raise Refusal(
             Code.REQUEST_TIMEOUT,
-            f"the report came slower than {SLOWEST} bytes a second; send it when the way is free",
+            f"the report stopped, or came slower than {SLOWEST} bytes a second; send it when the way is free",
             headers={"connection": "close"},
         ) from None
     except zlib.error as error:
@@ -159,6 +160,7 @@ _STATUS: Mapping[str, int] = {
     "IDENTITY_TAKEN": 409,
     "STALE_VERSION": 409,
     "CONFLICT": 409,
+    "OVERTAKEN": 409,
     "VALIDATION_FAILED": 422,
 }
 

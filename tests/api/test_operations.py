@@ -128,10 +128,19 @@ async def test_slow_senders_hold_nobody_up_and_too_many_are_told_to_come_again(a
     assert {answer.status_code for answer in await asyncio.gather(*slow_ones)} == {200}
 
 
-async def test_a_sender_that_is_too_slow_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("first", [1, 1_000_000])
+async def test_a_sender_that_is_too_slow_is_given_up_however_much_it_sent_before(
+    api: Api, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
     monkeypatch.setattr(ingest_module, "PATIENCE_SECONDS", 0.2)
     headers = {"authorization": f"Bearer {api.admin}"}
-    response = await api.http.post("/ingest/observation", content=slowly(asyncio.Event()), headers=headers)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b" " * first
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        response = await api.http.post("/ingest/observation", content=stalls(), headers=headers)
     assert response.status_code == 408
     assert response.json()["errors"][0]["extensions"]["code"] == "REQUEST_TIMEOUT"
 
