@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from cmdb.model.topology import Confidence, Topology, TopologyEdge, members_needed
 
-_RANK: dict[Confidence, int] = {"inferred": 0, "observed": 1, "declared": 2}
+RANK: dict[Confidence, int] = {"inferred": 0, "observed": 1, "declared": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class CarryingEdges:
     def _carries(self, edge: TopologyEdge) -> bool:
         return (
             edge.strength is not None
-            and _RANK[edge.confidence] >= _RANK[self.minimum_confidence]
+            and RANK[edge.confidence] >= RANK[self.minimum_confidence]
             and (self.relationship_types is None or edge.type in self.relationship_types)
         )
 

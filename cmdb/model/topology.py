@@ -57,6 +57,7 @@ class TopologyItem:
     class_name: str
     layer: str | None = None
     lifecycle: str | None = None
+    criticality: str | None = None
 
     def __post_init__(self) -> None:
         """Intern what repeats, so that a big estate keeps each such string once."""
@@ -209,12 +210,12 @@ class _Edges:
         after = dict(self._before)
         for item, entry in self._touched.items():
             if entry:
-                after[item] = tuple(sorted(entry.values(), key=_order))
+                after[item] = tuple(sorted(entry.values(), key=edge_order))
             else:
                 after.pop(item, None)
         return after
 
 
-def _order(edge: TopologyEdge) -> tuple[str, str, str, bool, str]:
+def edge_order(edge: TopologyEdge) -> tuple[str, str, str, bool, str]:
     """One order for both directions: in each, one of the two ends is the same for all."""
     return (edge.target, edge.source, edge.type, edge.group is not None, edge.group or "")

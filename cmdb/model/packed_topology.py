@@ -1,0 +1,613 @@
+"""The estate as a topology in arrays: what the product runs on, from a thousand items to ten million.
+
+Promises: reads like `cmdb.model.topology.Topology` and gives the same answers; never changes, so any number of threads
+may read it; `with_changes` makes the next one (or, with changes taken back, an earlier one) in time proportional to
+what lies between it and its base, not to the estate. `compacted` makes a new base of it.
+
+Form: a *base* of columns (`Columns`), items numbered so that neighbours in the graph are neighbours in memory, edges as
+compressed sparse rows by source, each with the number of its edge facts in a table; and an *overlay*, dictionaries of
+what differs from it. A source whose edges changed has all its edges in the overlay; those in the base are void then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from cmdb.errors import NotFound
+from cmdb.model.columns import Ids, Int32s, Texts
+from cmdb.model.topology import Confidence, EdgeKey, Strength, TopologyEdge, TopologyItem, edge_order
+
+Labels: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+
+
+class Kind(NamedTuple):
+    """What items have in common."""
+
+    class_name: str
+    layer: str | None
+    lifecycle: str | None
+    criticality: str | None = None
+
+
+class Label(NamedTuple):
+    """Everything about an edge but its ends."""
+
+    type: str
+    group: str | None
+    required: int | str | None
+    strength: Strength | None
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """A base. n items, m edges; edge e runs from the source whose `out_start` range it lies in to `target[e]`.
+
+    `kind`: uint16/32[n] into `kinds`; `out_start`: int32[n + 1]; `target`: int32[m]; `label`: uint16/32[m] into
+    `labels`; `in_start`: int32[n + 1] and `in_edge`: int32[m], the edges by target, each target's in order of sources.
+    """
+
+    ids: Ids
+    names: Texts
+    kind: Labels
+    kinds: tuple[Kind, ...]
+    out_start: Int32s
+    target: Int32s
+    label: Labels
+    labels: tuple[Label, ...]
+    in_start: Int32s
+    in_edge: Int32s
+
+    @classmethod
+    def pack(
+        cls,
+        ids: Ids,
+        names: Texts,
+        kind: Labels,
+        kinds: Sequence[Kind],
+        source: Int32s,
+        target: Int32s,
+        label: Labels,
+        labels: Sequence[Label],
+        *,
+        arrange: bool = True,
+    ) -> Columns:
+        """Columns of items in any order and edges in any order, which are distinct; `arrange` numbers them anew."""
+        if arrange:
+            order = breadth_first(len(ids), source, target)
+            place = np.empty(len(order), np.int32)
+            place[order] = np.arange(len(order), dtype=np.int32)
+            ids, names, kind = ids.take(order), names.take(order), kind[order]
+            source, target = place[source], place[target]
+        by_source = np.argsort(source, kind="stable")
+        source, target, label = source[by_source], target[by_source], label[by_source]
+        return cls(
+            ids,
+            names,
+            _narrow(kind),
+            tuple(kinds),
+            _starts(source, len(ids)),
+            np.ascontiguousarray(target, np.int32),
+            _narrow(label),
+            tuple(labels),
+            _starts(target, len(ids)),
+            np.argsort(target, kind="stable").astype(np.int32),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays."""
+        arrays = (self.kind, self.out_start, self.target, self.label, self.in_start, self.in_edge)
+        text = (self.ids.keys, self.ids.order, self.names.blob, self.names.starts)
+        return sum(array.nbytes for array in (*arrays, *text))
+
+    def source_of(self, edges: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """The sources of these edges."""
+        return np.searchsorted(self.out_start, edges, side="right") - 1
+
+
+_Out: TypeAlias = dict[int, tuple[TopologyEdge, ...]]
+_In: TypeAlias = dict[int, dict[EdgeKey, TopologyEdge]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedTopology:
+    """Items and edges as of `revision`; see the module."""
+
+    revision: int
+    columns: Columns
+    new_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Items that the base does not have, with their numbers from n on."""
+    changed: Mapping[int, TopologyItem | None] = field(default_factory=dict)
+    """Items that differ from the base; None: gone."""
+    out: Mapping[int, tuple[TopologyEdge, ...]] = field(default_factory=dict)
+    """All edges of the sources that differ from the base."""
+    extra: Mapping[int, Mapping[EdgeKey, TopologyEdge]] = field(default_factory=dict)
+    """Those edges by target."""
+    parent: int = 0
+    """The revision this was made from, and in `touched` the sources whose edges differ from its."""
+    touched: frozenset[int] = frozenset()
+    edge_count: int = 0
+
+    @classmethod
+    def of_columns(cls, revision: int, columns: Columns) -> PackedTopology:
+        """A topology that is its base."""
+        return cls(revision, columns, edge_count=len(columns.target))
+
+    @classmethod
+    def build(
+        cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge], *, arrange: bool = True
+    ) -> PackedTopology:
+        """A topology of these; of two with one identity the later wins. `NotFound` on a loose end."""
+        listed = list({item.id: item for item in items}.values())
+        number = {item.id: place for place, item in enumerate(listed)}
+        distinct = {edge.key: edge for edge in edges}
+        for edge in distinct.values():
+            _require_ends(edge, number)
+        kinds: dict[Kind, int] = {}
+        labels: dict[Label, int] = {}
+        kind = [kinds.setdefault(kind_of(item), len(kinds)) for item in listed]
+        label = [labels.setdefault(label_of(edge), len(labels)) for edge in distinct.values()]
+        columns = Columns.pack(
+            Ids.of([item.id for item in listed]),
+            Texts.of([item.name for item in listed]),
+            np.array(kind, np.uint32),
+            tuple(kinds),
+            np.array([number[edge.source] for edge in distinct.values()], np.int32),
+            np.array([number[edge.target] for edge in distinct.values()], np.int32),
+            np.array(label, np.uint32),
+            tuple(labels),
+            arrange=arrange,
+        )
+        return cls.of_columns(revision, columns)
+
+    @property
+    def items(self) -> Items:
+        """Every item by its id."""
+        return Items(self)
+
+    @property
+    def size(self) -> int:
+        """How many numbers are in use, those of items that are gone among them."""
+        return len(self.columns.ids) + len(self.new_numbers)
+
+    @property
+    def overlay_size(self) -> int:
+        """How much differs from the base: items and edges."""
+        return len(self.changed) + sum(map(len, self.out.values()))
+
+    def number_of(self, item_id: str) -> int | None:
+        """The number of an item; None if there is no such item at this revision."""
+        number = self.new_numbers.get(item_id)
+        if number is None:
+            number = self.columns.ids.find(item_id)
+        return None if number is None or (number in self.changed and self.changed[number] is None) else number
+
+    def item(self, number: int) -> TopologyItem:
+        """An item by its number. Raises `NotFound` for one that is gone."""
+        if number in self.changed:
+            item = self.changed[number]
+            if item is None:
+                raise NotFound("item", str(number), f"revision {self.revision} has it no more")
+            return item
+        columns = self.columns
+        kind = columns.kinds[columns.kind[number]]
+        return TopologyItem(columns.ids[number], columns.names[number], *kind)
+
+    def id_of(self, number: int) -> str:
+        """The id of a number."""
+        if number < len(self.columns.ids):
+            return self.columns.ids[number]
+        item = self.changed.get(number)
+        if item is None:
+            raise NotFound("item", str(number), f"revision {self.revision} has it no more")
+        return item.id
+
+    def dependencies_of(self, item_id: str) -> tuple[TopologyEdge, ...]:
+        """The edges whose source is `item`, ordered by (target, type, group); none for an unknown id."""
+        number = self.number_of(item_id)
+        return () if number is None else self.edges_from(number)
+
+    def dependents_of(self, item_id: str) -> tuple[TopologyEdge, ...]:
+        """The edges whose target is `item`, ordered by (source, type, group); none for an unknown id."""
+        number = self.number_of(item_id)
+        if number is None:
+            return ()
+        return tuple(sorted(self._edges_to(number), key=edge_order))
+
+    def edges(self) -> Iterator[TopologyEdge]:
+        """Every edge once; those of one source together."""
+        for number in range(self.size):
+            yield from self.edges_from(number)
+
+    def edges_from(self, number: int) -> tuple[TopologyEdge, ...]:
+        """The edges of a source by its number, ordered by (target, type, group)."""
+        found = self.out.get(number)
+        if found is not None:
+            return found
+        if number >= len(self.columns.ids):
+            return ()
+        return tuple(sorted(self._base_edges_from(number), key=edge_order))
+
+    def _base_edges_from(self, number: int) -> Iterator[TopologyEdge]:
+        columns = self.columns
+        source = columns.ids[number]
+        begin, end = columns.out_start[number], columns.out_start[number + 1]
+        targets, labels = columns.target[begin:end].tolist(), columns.label[begin:end].tolist()
+        for target, label in zip(targets, labels, strict=True):
+            yield _edge(source, columns.ids[target], columns.labels[label])
+
+    def _edges_to(self, number: int) -> Iterator[TopologyEdge]:
+        columns = self.columns
+        yield from self.extra.get(number, {}).values()
+        if number >= len(columns.ids):
+            return
+        edges = columns.in_edge[columns.in_start[number] : columns.in_start[number + 1]]
+        if not len(edges):
+            return
+        target = columns.ids[number]
+        sources, labels = columns.source_of(edges).tolist(), columns.label[edges].tolist()
+        for source, label in zip(sources, labels, strict=True):
+            if source not in self.out:
+                yield _edge(columns.ids[source], target, columns.labels[label])
+
+    def hops(
+        self, numbers: Int32s, walked: Callable[[Label], bool], *, backwards: bool = False
+    ) -> tuple[Int32s, Int32s]:
+        """Both ends of every edge from one of `numbers` whose facts are `walked`; `backwards`: to one of them.
+
+        Returns two int32 arrays of one length: the given ends and the far ends, edge by edge.
+        """
+        columns, base = self.columns, len(self.columns.ids)
+        chosen = np.fromiter(map(walked, columns.labels), bool, len(columns.labels))
+        inside = numbers[numbers < base]
+        starts = columns.in_start if backwards else columns.out_start
+        if self.out and not backwards:
+            inside = inside[~self._rewritten[inside]]
+        lengths = starts[inside + 1] - starts[inside]
+        ends = np.cumsum(lengths, dtype=np.int64)
+        total = int(ends[-1]) if len(ends) else 0
+        edges = np.arange(total, dtype=np.int64) + np.repeat(starts[inside] - (ends - lengths), lengths)
+        near = np.repeat(inside, lengths)
+        if backwards:
+            edges = columns.in_edge[edges].astype(np.int64)
+        kept = chosen[columns.label[edges]]
+        near, edges = near[kept], edges[kept]
+        if backwards:
+            far = columns.source_of(edges).astype(np.int32)
+            if self.out:
+                kept = ~self._rewritten[far]
+                near, far = near[kept], far[kept]
+        else:
+            far = columns.target[edges]
+        more = self._overlay_hops(numbers, walked, backwards)
+        if more:
+            pairs = np.array(more, np.int32)
+            near, far = np.concatenate([near, pairs[:, 0]]), np.concatenate([far, pairs[:, 1]])
+        return near.astype(np.int32), far
+
+    def _overlay_hops(
+        self, numbers: Int32s, walked: Callable[[Label], bool], backwards: bool
+    ) -> list[tuple[int, int]]:
+        overlay: Mapping[int, object] = self.extra if backwards else self.out
+        if not overlay:
+            return []
+        asked = numbers.tolist() if len(numbers) < len(overlay) else overlay.keys() & set(numbers.tolist())
+        found = []
+        for number in sorted(asked):
+            edges = self.extra.get(number, {}).values() if backwards else self.out.get(number, ())
+            for edge in edges:
+                if walked(label_of(edge)):
+                    found.append((number, self.known(edge.source if backwards else edge.target)))
+        return found
+
+    @property
+    def _rewritten(self) -> npt.NDArray[np.bool_]:
+        flags = np.zeros(len(self.columns.ids), bool)
+        flags[[number for number in self.out if number < len(flags)]] = True
+        return flags
+
+    def flags(self, numbers: Int32s, wanted: Callable[[Kind], bool]) -> npt.NDArray[np.bool_]:
+        """Which of these items are of a kind that is `wanted`."""
+        columns, base = self.columns, len(self.columns.ids)
+        table = np.fromiter(map(wanted, columns.kinds), bool, len(columns.kinds))
+        found = np.zeros(len(numbers), bool)
+        if base:
+            found = table[columns.kind[np.minimum(numbers, base - 1)]]
+        if self.changed:
+            for place in np.flatnonzero(np.isin(numbers, np.fromiter(self.changed, np.int32))).tolist():
+                item = self.changed[int(numbers[place])]
+                found[place] = item is not None and wanted(kind_of(item))
+        return found
+
+    def by_id(self, numbers: Int32s) -> npt.NDArray[np.int64]:
+        """The places of these numbers in ascending order of their ids."""
+        base = len(self.columns.ids)
+        if len(numbers) and int(numbers.max()) < base:
+            return self.columns.ids.sorting(numbers)
+        ids = [self.id_of(number) for number in numbers.tolist()]
+        return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+
+    def with_changes(
+        self,
+        revision: int,
+        *,
+        put_items: Iterable[TopologyItem] = (),
+        delete_items: Iterable[str] = (),
+        put_edges: Iterable[TopologyEdge] = (),
+        delete_edges: Iterable[EdgeKey] = (),
+    ) -> PackedTopology:
+        """The topology after a change; this one stays as it is.
+
+        Deletions come first, so what is both deleted and put is there afterwards, without its old edges. An
+        item takes its edges with it. Deleting what is not there changes nothing, which makes a replayed
+        change harmless. An edge put between items of which one is missing raises `NotFound`. Cost: shallow copies of
+        the overlay, and the edges of the touched items.
+        """
+        change = _Change(self)
+        for key in delete_edges:
+            change.cut(key)
+        for item_id in delete_items:
+            change.remove(item_id)
+        for item in put_items:
+            change.put_item(item)
+        for edge in put_edges:
+            change.put_edge(edge)
+        return change.result(revision)
+
+    def compacted(self) -> PackedTopology:
+        """The same on a base of its own, without overlay. Linear in the estate; all in arrays."""
+        columns, base = self.columns, len(self.columns.ids)
+        gone = [number for number, item in self.changed.items() if item is None]
+        changed = {number: item for number, item in self.changed.items() if item is not None}
+        kept = np.ones(base, bool)
+        kept[[number for number in gone if number < base]] = False
+        kept[[number for number in changed if number < base]] = False
+        old = np.flatnonzero(kept)
+        numbers = np.full(self.size, -1, np.int32)
+        numbers[old] = np.arange(len(old), dtype=np.int32)
+        numbers[list(changed)] = np.arange(len(old), len(old) + len(changed), dtype=np.int32)
+        kinds = {kind: place for place, kind in enumerate(columns.kinds)}
+        new_kinds = [kinds.setdefault(kind_of(item), len(kinds)) for item in changed.values()]
+        new_ids = [item.id.encode() for item in changed.values()]
+        old_names, new_names = columns.names.take(old), Texts.of([item.name for item in changed.values()])
+        names = Texts(
+            np.concatenate([old_names.blob, new_names.blob]),
+            np.concatenate([old_names.starts, new_names.starts[1:] + old_names.starts[-1]]),
+        )
+        void = np.zeros(base, bool)
+        void[[number for number in self.out if number < base]] = True
+        source = np.repeat(np.arange(base, dtype=np.int32), np.diff(columns.out_start))
+        standing = ~void[source]
+        labels = {label: place for place, label in enumerate(columns.labels)}
+        moved = [(number, edge) for number, edges in self.out.items() for edge in edges]
+        new_labels = [labels.setdefault(label_of(edge), len(labels)) for _, edge in moved]
+        ends = [self.known(edge.target) for _, edge in moved]
+        packed = Columns.pack(
+            Ids.of_array(np.concatenate([columns.ids.texts(old), np.array(new_ids, np.bytes_)]))
+            if new_ids
+            else columns.ids.take(old),
+            names,
+            np.concatenate([columns.kind[old].astype(np.uint32), np.array(new_kinds, np.uint32)]),
+            tuple(kinds),
+            numbers[np.concatenate([source[standing], np.array([s for s, _ in moved], np.int32)])],
+            numbers[np.concatenate([columns.target[standing], np.array(ends, np.int32)])],
+            np.concatenate([columns.label[standing].astype(np.uint32), np.array(new_labels, np.uint32)]),
+            tuple(labels),
+        )
+        return PackedTopology.of_columns(self.revision, packed)
+
+    def known(self, item_id: str) -> int:
+        """The number of an item. Raises `NotFound`."""
+        number = self.number_of(item_id)
+        if number is None:
+            raise NotFound("item", item_id, f"revision {self.revision} has none of that id")
+        return number
+
+
+class Items(Mapping[str, TopologyItem]):
+    """The items of a topology by their ids."""
+
+    __slots__ = ("_topology",)
+
+    def __init__(self, topology: PackedTopology) -> None:
+        self._topology = topology
+
+    def __getitem__(self, item_id: str) -> TopologyItem:
+        number = self._topology.number_of(item_id)
+        if number is None:
+            raise KeyError(item_id)
+        return self._topology.item(number)
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and self._topology.number_of(item_id) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        topology = self._topology
+        changed = topology.changed
+        for number, item_id in enumerate(topology.columns.ids):
+            if number not in changed or changed[number] is not None:
+                yield item_id
+        for item_id, number in topology.new_numbers.items():
+            if changed[number] is not None:
+                yield item_id
+
+    def __len__(self) -> int:
+        return self._topology.size - sum(item is None for item in self._topology.changed.values())
+
+
+class _Change:
+    """A topology while it is being changed: shallow copies of the overlay, and the touched sources."""
+
+    def __init__(self, before: PackedTopology) -> None:
+        self._before = before
+        self._base = len(before.columns.ids)
+        self._numbers = dict(before.new_numbers)
+        self._items = dict(before.changed)
+        self._out: _Out = dict(before.out)
+        self._extra: _In = dict(before.extra)  # type: ignore[arg-type]  # inner ones are copied before they change
+        self._own_extra: set[int] = set()
+        self._sources: dict[int, dict[EdgeKey, TopologyEdge]] = {}
+        self._count = before.edge_count
+
+    def _number(self, item_id: str) -> int | None:
+        number = self._numbers.get(item_id)
+        if number is None:
+            number = self._before.columns.ids.find(item_id)
+        return None if number is None or (number in self._items and self._items[number] is None) else number
+
+    def _edges_of(self, number: int) -> dict[EdgeKey, TopologyEdge]:
+        """The edges of a source, which is in the overlay from now on."""
+        found = self._sources.get(number)
+        if found is None:
+            found = {edge.key: edge for edge in self._before.edges_from(number)}
+            self._sources[number] = found
+            if number not in self._out:
+                self._out[number] = ()
+                for edge in found.values():
+                    self._extra_of(edge.target)[edge.key] = edge
+        return found
+
+    def _extra_of(self, item_id: str) -> dict[EdgeKey, TopologyEdge]:
+        number = self._number(item_id)
+        if number is None:
+            return {}  # the target is being removed, and its edges with it
+        if number not in self._own_extra:
+            self._extra[number] = dict(self._extra.get(number, {}))
+            self._own_extra.add(number)
+        return self._extra[number]
+
+    def cut(self, key: EdgeKey) -> None:
+        source = self._number(key[1])
+        if source is None:
+            return
+        edges = self._edges_of(source)
+        if edges.pop(key, None) is not None:
+            self._extra_of(key[2]).pop(key, None)
+            self._count -= 1
+
+    def remove(self, item_id: str) -> None:
+        number = self._number(item_id)
+        if number is None:
+            return
+        for edge in list(self._edges_of(number).values()):
+            self.cut(edge.key)
+        for edge in list(self._edges_to(number)):
+            self.cut(edge.key)
+        self._extra.pop(number, None)
+        self._own_extra.discard(number)
+        self._items[number] = None
+
+    def _edges_to(self, number: int) -> Iterator[TopologyEdge]:
+        yield from self._extra.get(number, {}).values()
+        if number >= self._base:
+            return
+        columns = self._before.columns
+        for edge in columns.in_edge[columns.in_start[number] : columns.in_start[number + 1]].tolist():
+            source = int(columns.source_of(np.array([edge]))[0])
+            if source not in self._out:
+                yield _edge(columns.ids[source], columns.ids[number], columns.labels[columns.label[edge]])
+
+    def put_item(self, item: TopologyItem) -> None:
+        number = self._numbers.get(item.id)
+        if number is None:
+            number = self._before.columns.ids.find(item.id)
+        if number is None:
+            number = self._numbers[item.id] = self._base + len(self._numbers)
+        self._items[number] = item
+
+    def put_edge(self, edge: TopologyEdge) -> None:
+        source, target = self._number(edge.source), self._number(edge.target)
+        if source is None or target is None:
+            missing = edge.source if source is None else edge.target
+            raise NotFound("item", missing, f"edge {edge.type} from {edge.source} to {edge.target} ends there")
+        edges = self._edges_of(source)
+        self._count += edge.key not in edges
+        edges[edge.key] = edge
+        self._extra_of(edge.target)[edge.key] = edge
+
+    def result(self, revision: int) -> PackedTopology:
+        for number, edges in self._sources.items():
+            self._out[number] = tuple(sorted(edges.values(), key=edge_order))
+        before = self._before
+        return PackedTopology(
+            revision,
+            before.columns,
+            self._numbers,
+            self._items,
+            self._out,
+            self._extra,
+            before.revision,
+            frozenset(self._sources),
+            self._count,
+        )
+
+
+def kind_of(item: TopologyItem) -> Kind:
+    """What an item has in common with others."""
+    return Kind(item.class_name, item.layer, item.lifecycle, item.criticality)
+
+
+def label_of(edge: TopologyEdge) -> Label:
+    """Everything about an edge but its ends."""
+    return Label(edge.type, edge.group, edge.required, edge.strength, edge.confidence)
+
+
+def _edge(source: str, target: str, label: Label) -> TopologyEdge:
+    return TopologyEdge(label.type, source, target, label.group, label.required, label.strength, label.confidence)
+
+
+def _require_ends(edge: TopologyEdge, known: Mapping[str, int]) -> None:
+    for end in (edge.source, edge.target):
+        if end not in known:
+            raise NotFound("item", end, f"edge {edge.type} from {edge.source} to {edge.target} ends there")
+
+
+def _narrow(codes: Labels) -> Labels:
+    narrow = np.uint16 if not len(codes) or codes.max() <= np.iinfo(np.uint16).max else np.uint32
+    return np.ascontiguousarray(codes, narrow)
+
+
+def _starts(ends: npt.NDArray[np.integer], size: int) -> Int32s:
+    starts = np.zeros(size + 1, np.int32)
+    np.cumsum(np.bincount(ends, minlength=size), out=starts[1:])
+    return starts
+
+
+def breadth_first(size: int, source: Int32s, target: Int32s) -> Int32s:
+    """An order of all items in which the dependents of one are near each other: breadth first from what needs nothing.
+
+    Returns the old numbers in their new order. What hangs on nothing else starts, the most needed first; then what is
+    left, in cycles, starts from its most needed.
+    """
+    needed = np.bincount(target, minlength=size)
+    by_target = np.argsort(target, kind="stable")
+    dependents, starts = source[by_target], _starts(target, size)
+    roots = np.flatnonzero(np.bincount(source, minlength=size) == 0)
+    seen = np.zeros(size, bool)
+    order: list[Int32s] = []
+    frontier = roots[np.argsort(-needed[roots], kind="stable")].astype(np.int32)
+    while True:
+        while len(frontier):
+            seen[frontier] = True
+            order.append(frontier)
+            lengths = starts[frontier + 1] - starts[frontier]
+            ends = np.cumsum(lengths)
+            places = np.arange(ends[-1], dtype=np.int64) + np.repeat(starts[frontier] - (ends - lengths), lengths)
+            reached = dependents[places]
+            reached = reached[~seen[reached]]
+            _, first = np.unique(reached, return_index=True)
+            frontier = reached[np.sort(first)]
+        left = np.flatnonzero(~seen)
+        if not len(left):
+            break
+        frontier = left[[np.argmax(needed[left])]].astype(np.int32)
+        if len(order) > 100_000:  # thousands of islands of cycles: no order helps them
+            order.append(left.astype(np.int32))
+            break
+    return np.concatenate(order) if order else np.empty(0, np.int32)

@@ -1,0 +1,639 @@
+"""The compiled loops of the impact engine. `impact.failure_graph` says what the arrays are; `impact.propagation` what is true.
+
+Each kernel walks from dependencies to dependents. Costs are proportional to what it reaches: what it marked in its
+scratch arrays it takes back before it returns, so that the next question finds them clean.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cmdb.model.columns import Int32s, Int64s
+from impact.kernel import inlined, kernel
+
+REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
+PINNED, REWRITTEN, EXTRA = 32, 64, 128
+"""Marks of a node. REWRITTEN: entries of the base that lead to it are void. EXTRA: it has entries in the overlay."""
+STANDING = REWRITTEN | EXTRA
+SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
+"""What an entry of a dependency leads to: a dependent that needs it, a gate it is a member of, one that wants it."""
+
+Marks = npt.NDArray[np.uint8]
+
+
+class Arrays(NamedTuple):
+    """A failure graph as kernels see it; shapes in `impact.failure_graph`."""
+
+    span: Int32s
+    entry: Int32s
+    gate_slack: Int32s
+    x_key: Int32s
+    x_head: Int32s
+    x_entry: Int32s
+    x_kind: npt.NDArray[np.int8]
+    x_next: Int32s
+    x_slack: Int32s
+
+
+@inlined
+def _extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
+    """The first overlay entry of a node, -1 for none: open addressing, a power of two of slots."""
+    mask = len(x_key) - 1
+    slot = (node * 40503) & mask
+    while x_key[slot] != node:
+        if x_key[slot] < 0:
+            return -1
+        slot = (slot + 1) & mask
+    return x_head[slot]
+
+
+@kernel
+def form_gates(
+    out_start: Int32s,
+    target: Int32s,
+    label: Int32s,
+    hard: Marks,
+    soft: Marks,
+    group: Int32s,
+    numerator: Int64s,
+    denominator: Int64s,
+    sizes: Int64s,
+    span: Int32s,
+    entry: Int32s,
+    gates: Int32s,
+    fill: bool,
+) -> None:
+    """The entries of every dependency and the gates of every dependent; twice: to count, then to fill.
+
+    Counting sets `sizes` to the number of gates and of entries, and `span[:, 0..2]` to entries per node and kind.
+    For filling `span` has the first place of each kind, and ends up as the places after the last.
+    """
+    n = len(out_start) - 1
+    longest = 0
+    for source in range(n):
+        longest = max(longest, out_start[source + 1] - out_start[source])
+    members = np.empty(longest + 1, np.int64)
+    singles = np.empty(longest + 1, np.int64)
+    softs = np.empty(longest + 1, np.int64)
+    gate_count = 0
+    for source in range(n):
+        grouped, single, wanted = 0, 0, 0
+        for edge in range(out_start[source], out_start[source + 1]):
+            code = label[edge]
+            if hard[code]:
+                if group[code] >= 0:
+                    # 33 bits for the target, 31 for the group; the label stays to be looked up again
+                    members[grouped] = np.int64(group[code]) << 33 | np.int64(target[edge])
+                    grouped += 1
+                else:
+                    singles[single] = target[edge]
+                    single += 1
+            elif soft[code]:
+                softs[wanted] = target[edge]
+                wanted += 1
+        if grouped:
+            _sort(members, grouped)
+            begin = 0
+            while begin < grouped:
+                code = members[begin] >> 33
+                end = begin
+                size = 0
+                while end < grouped and members[end] >> 33 == code:
+                    if end == begin or members[end] != members[end - 1]:
+                        size += 1
+                    end += 1
+                required = _required(out_start, label, hard, group, numerator, denominator, source, code, size)
+                if required == size:
+                    for place in range(begin, end):
+                        singles[single] = members[place] & 0x1FFFFFFFF
+                        single += 1
+                elif required > 0:
+                    if fill:
+                        gates[gate_count, 0] = source
+                        gates[gate_count, 1] = size - required
+                    for place in range(begin, end):
+                        if place > begin and members[place] == members[place - 1]:
+                            continue
+                        member = members[place] & 0x1FFFFFFFF
+                        if fill:
+                            entry[span[member, 1]] = gate_count
+                        span[member, 1] += 1
+                    gate_count += 1
+                begin = end
+        if single:
+            _sort(singles, single)
+            for place in range(single):
+                if place and singles[place] == singles[place - 1]:
+                    continue
+                if fill:
+                    entry[span[singles[place], 0]] = source
+                span[singles[place], 0] += 1
+        if wanted:
+            _sort(softs, wanted)
+            for place in range(wanted):
+                if place and softs[place] == softs[place - 1]:
+                    continue
+                if fill:
+                    entry[span[softs[place], 2]] = source
+                span[softs[place], 2] += 1
+    sizes[0] = gate_count
+
+
+@kernel
+def _sort(values: Int64s, count: int) -> None:
+    """Sort the first `count` values in place; by insertion where there are few, as nearly always."""
+    if count > 32:
+        values[:count].sort()
+        return
+    for place in range(1, count):
+        value = values[place]
+        gap = place
+        while gap and values[gap - 1] > value:
+            values[gap] = values[gap - 1]
+            gap -= 1
+        values[gap] = value
+
+
+@kernel
+def _required(
+    out_start: Int32s,
+    label: Int32s,
+    hard: Marks,
+    group: Int32s,
+    numerator: Int64s,
+    denominator: Int64s,
+    source: int,
+    wanted: int,
+    size: int,
+) -> int:
+    """The strictest of what the edges of a group state, all members where none states anything."""
+    required = -1
+    for edge in range(out_start[source], out_start[source + 1]):
+        code = label[edge]
+        if not hard[code] or group[code] != wanted or denominator[code] < 0:
+            continue
+        if denominator[code] == 0:
+            needed = min(numerator[code], size)
+        else:
+            needed = -((-numerator[code] * size) // denominator[code])
+        required = max(required, needed)
+    return size if required < 0 else required
+
+
+@kernel
+def places(span: Int32s) -> int:
+    """Turn counts per node and kind into first places; `span[:, 3]` becomes the place after the node's last."""
+    at = 0
+    for node in range(len(span)):
+        for kind in range(3):
+            count = span[node, kind]
+            span[node, kind] = at
+            at += count
+        span[node, 3] = at
+    return at
+
+
+@kernel
+def restore(span: Int32s) -> None:
+    """After filling, `span[:, kind]` is where the kind ends; make it where it begins again."""
+    at = 0
+    for node in range(len(span)):
+        ends0, ends1, ends2 = span[node, 0], span[node, 1], span[node, 2]
+        span[node, 0], span[node, 1], span[node, 2], span[node, 3] = at, ends0, ends1, ends2
+        at = ends2
+
+
+@kernel
+def fall(
+    arrays: Arrays, marks: Marks, gates: Int32s, queue: Int32s, touched: Int32s, count: int, levels: Int32s
+) -> tuple[int, int, int]:
+    """Who is down: the least fixpoint from the first `count` of `queue`, which are marked DOWN already.
+
+    Appends the fallen to `queue`, round by round; `levels[r]` is where round r begins. A gate that lost members has
+    its slack in `gates[:, 1]` reduced by their number, and is noted in `touched` at the first. Returns how many are
+    down, how many gates are noted, and how many rounds there are.
+    """
+    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    stop = DOWN | PINNED
+    head, tail, noted, rounds = 0, count, 0, 1
+    levels[0] = 0
+    base_gates = len(arrays.gate_slack)
+    while head < tail:
+        end = tail
+        if rounds < len(levels):
+            levels[rounds] = end
+        rounds += 1
+        for place in range(head, end):
+            node = queue[place]
+            if node < n:
+                for at in range(span[node, 0], span[node, 1]):
+                    other = entry[at]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= DOWN
+                        queue[tail] = other
+                        tail += 1
+                for at in range(span[node, 1], span[node, 2]):
+                    gate = entry[at]
+                    other = gates[gate, 0]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        slack = gates[gate, 1] - 1
+                        gates[gate, 1] = slack
+                        if slack + 1 == arrays.gate_slack[gate]:
+                            touched[noted] = gate
+                            noted += 1
+                        if slack < 0:
+                            marks[other] |= DOWN
+                            queue[tail] = other
+                            tail += 1
+            if marks[node] & EXTRA:
+                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                while at >= 0:
+                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
+                    if kind == SINGLE:
+                        if marks[other] & stop == 0:
+                            marks[other] |= DOWN
+                            queue[tail] = other
+                            tail += 1
+                    elif kind == GATE:
+                        gate = other
+                        other = gates[gate, 0]
+                        if marks[other] & stop == 0:
+                            slack = gates[gate, 1] - 1
+                            gates[gate, 1] = slack
+                            if slack + 1 == arrays.x_slack[gate - base_gates]:
+                                touched[noted] = gate
+                                noted += 1
+                            if slack < 0:
+                                marks[other] |= DOWN
+                                queue[tail] = other
+                                tail += 1
+                    at = arrays.x_next[at]
+        head = end
+    return tail, noted, rounds - 1
+
+
+@kernel
+def reach(
+    arrays: Arrays, marks: Marks, gates: Int32s, queue: Int32s, count: int, levels: Int32s, causes: Int32s
+) -> tuple[int, int]:
+    """Everything that plain reachability finds from the first `count` of `queue`, which are marked REACHED already.
+
+    `levels` as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of
+    `queue` after the first ones the node it was reached from. Returns how many are reached, and how many distances.
+    """
+    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    stop = REACHED | PINNED
+    explain = len(causes) > 0
+    head, tail, rounds = 0, count, 1
+    levels[0] = 0
+    while head < tail:
+        end = tail
+        if rounds < len(levels):
+            levels[rounds] = end
+        rounds += 1
+        for place in range(head, end):
+            node = queue[place]
+            before = tail
+            if node < n:
+                for at in range(span[node, 0], span[node, 1]):
+                    other = entry[at]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= REACHED
+                        queue[tail] = other
+                        tail += 1
+                for at in range(span[node, 1], span[node, 2]):
+                    other = gates[entry[at], 0]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= REACHED
+                        queue[tail] = other
+                        tail += 1
+                for at in range(span[node, 2], span[node, 3]):
+                    other = entry[at]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= REACHED
+                        queue[tail] = other
+                        tail += 1
+            if marks[node] & EXTRA:
+                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                while at >= 0:
+                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
+                    if kind != VOID:
+                        if kind == GATE:
+                            other = gates[other, 0]
+                        if marks[other] & stop == 0:
+                            marks[other] |= REACHED
+                            queue[tail] = other
+                            tail += 1
+                    at = arrays.x_next[at]
+            if explain:
+                for new in range(before, tail):
+                    causes[new] = node
+        head = end
+    return tail, rounds - 1
+
+
+@kernel
+def judge_gates(arrays: Arrays, marks: Marks, gates: Int32s, touched: Int32s, noted: int, queue: Int32s) -> int:
+    """Of the gates that lost members: who lost the last spare is at risk and goes to `queue`, the others are reduced."""
+    tail = 0
+    for place in range(noted):
+        gate = touched[place]
+        other = gates[gate, 0]
+        if marks[other] & (DOWN | PINNED):
+            continue
+        if gates[gate, 1] == 0:
+            if marks[other] & AT_RISK == 0:
+                marks[other] |= AT_RISK
+                queue[tail] = other
+                tail += 1
+        else:
+            marks[other] |= REDUCED
+    return tail
+
+
+@kernel
+def lean(
+    arrays: Arrays,
+    marks: Marks,
+    gates: Int32s,
+    queue: Int32s,
+    touched: Int32s,
+    count: int,
+    noted: int,
+    levels: Int32s,
+) -> tuple[int, int, int]:
+    """Who is at risk: the least fixpoint from the first `count` of `queue`. As `fall`, on top of it."""
+    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    stop = DOWN | AT_RISK | PINNED
+    head, tail, rounds = 0, count, 1
+    levels[0] = 0
+    base_gates = len(arrays.gate_slack)
+    while head < tail:
+        end = tail
+        if rounds < len(levels):
+            levels[rounds] = end
+        rounds += 1
+        for place in range(head, end):
+            node = queue[place]
+            if node < n:
+                for at in range(span[node, 0], span[node, 1]):
+                    other = entry[at]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= AT_RISK
+                        queue[tail] = other
+                        tail += 1
+                for at in range(span[node, 1], span[node, 2]):
+                    gate = entry[at]
+                    other = gates[gate, 0]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        slack = gates[gate, 1] - 1
+                        gates[gate, 1] = slack
+                        if slack + 1 == arrays.gate_slack[gate]:
+                            touched[noted] = gate
+                            noted += 1
+                        if slack < 0:
+                            marks[other] |= AT_RISK
+                            queue[tail] = other
+                            tail += 1
+            if marks[node] & EXTRA:
+                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                while at >= 0:
+                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
+                    if kind == SINGLE:
+                        if marks[other] & stop == 0:
+                            marks[other] |= AT_RISK
+                            queue[tail] = other
+                            tail += 1
+                    elif kind == GATE:
+                        gate = other
+                        other = gates[gate, 0]
+                        if marks[other] & stop == 0:
+                            slack = gates[gate, 1] - 1
+                            gates[gate, 1] = slack
+                            if slack + 1 == arrays.x_slack[gate - base_gates]:
+                                touched[noted] = gate
+                                noted += 1
+                            if slack < 0:
+                                marks[other] |= AT_RISK
+                                queue[tail] = other
+                                tail += 1
+                    at = arrays.x_next[at]
+        head = end
+    return tail, noted, rounds - 1
+
+
+@kernel
+def degrade(
+    arrays: Arrays, marks: Marks, gates: Int32s, down: Int32s, down_count: int, queue: Int32s, levels: Int32s
+) -> tuple[int, int]:
+    """Who is degraded: who wants something that is down, then who needs something that is degraded, to the fixpoint.
+
+    `down`: the fallen, the first `down_count`. `queue`: gets the degraded in rounds; `levels` as for `fall`, with the
+    first round being those who want something that is down. Returns how many, and how many rounds.
+    """
+    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    stop = DOWN | DEGRADED | PINNED
+    tail = 0
+    for place in range(down_count):
+        node = down[place]
+        if node < n:
+            for at in range(span[node, 2], span[node, 3]):
+                other = entry[at]
+                if marks[other] & (stop | REWRITTEN) == 0:
+                    marks[other] |= DEGRADED
+                    queue[tail] = other
+                    tail += 1
+        if marks[node] & EXTRA:
+            at = _extra_head(arrays.x_key, arrays.x_head, node)
+            while at >= 0:
+                other = arrays.x_entry[at]
+                if arrays.x_kind[at] == SOFT and marks[other] & stop == 0:
+                    marks[other] |= DEGRADED
+                    queue[tail] = other
+                    tail += 1
+                at = arrays.x_next[at]
+    head, rounds = 0, 1
+    levels[0] = 0
+    while head < tail:
+        end = tail
+        if rounds < len(levels):
+            levels[rounds] = end
+        rounds += 1
+        for place in range(head, end):
+            node = queue[place]
+            if node < n:
+                for at in range(span[node, 0], span[node, 1]):
+                    other = entry[at]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= DEGRADED
+                        queue[tail] = other
+                        tail += 1
+                for at in range(span[node, 1], span[node, 2]):
+                    other = gates[entry[at], 0]
+                    if marks[other] & (stop | REWRITTEN) == 0:
+                        marks[other] |= DEGRADED
+                        queue[tail] = other
+                        tail += 1
+            if marks[node] & EXTRA:
+                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                while at >= 0:
+                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
+                    if kind == SINGLE or kind == GATE:
+                        if kind == GATE:
+                            other = gates[other, 0]
+                        if marks[other] & stop == 0:
+                            marks[other] |= DEGRADED
+                            queue[tail] = other
+                            tail += 1
+                    at = arrays.x_next[at]
+        head = end
+    return tail, rounds - 1
+
+
+@kernel
+def take_back(
+    arrays: Arrays, marks: Marks, gates: Int32s, queue: Int32s, count: int, touched: Int32s, noted: int
+) -> None:
+    """Make the scratch arrays clean again: the marks of everything in `queue`, the slack of the noted gates."""
+    base_gates = len(arrays.gate_slack)
+    for place in range(count):
+        marks[queue[place]] &= STANDING
+    for place in range(noted):
+        gate = touched[place]
+        gates[gate, 1] = (
+            arrays.gate_slack[gate] if gate < base_gates else arrays.x_slack[gate - base_gates]
+        )
+
+
+@kernel
+def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Marks, tally: Int64s) -> None:
+    """Copy what was reached, with one state each (5 down, 4 degraded, 3 at risk, 2 reduced, 1 protected), and count."""
+    for place in range(count):
+        node = queue[place]
+        mark = marks[node]
+        if mark & DOWN:
+            state = 5
+        elif mark & DEGRADED:
+            state = 4
+        elif mark & AT_RISK:
+            state = 3
+        elif mark & REDUCED:
+            state = 2
+        else:
+            state = 1
+        nodes[place] = node
+        states[place] = state
+        tally[state] += 1
+
+
+class Scratch(NamedTuple):
+    """Working memory for one question at a time; clean between questions.
+
+    `marks`: uint8 per node; `gates`: int32[gates, 2], the owner and how many members the gate can still lose; four
+    queues, int32 per node; `touched`: int32 per gate; `levels`: int32[4, rounds]: where the rounds of each queue begin.
+    """
+
+    marks: Marks
+    gates: Int32s
+    reached: Int32s
+    down: Int32s
+    at_risk: Int32s
+    degraded: Int32s
+    touched: Int32s
+    levels: Int32s
+
+
+@kernel
+def simulate(
+    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s
+) -> tuple[Int32s, Marks, Int32s, Int64s]:
+    """The whole of `impact.propagation.simulate_failure` for distinct `failed`, none of which is pinned.
+
+    Returns `nodes`: the reached by distance, then the down, the at risk and the degraded by round; `states` of the
+    reached (see `collect`); `levels`: where distances and rounds begin, one queue after the other; `sizes`: the four
+    counts of nodes, the four counts of rounds, and how many are in each state from 1 to 5. Where a count of rounds
+    exceeds the width of `scratch.levels`, `nodes` is empty: ask again with a wider one.
+    """
+    marks, gates = scratch.marks, scratch.gates
+    width = scratch.levels.shape[1]
+    for place in range(len(pinned)):
+        marks[pinned[place]] |= PINNED
+    count = len(failed)
+    for place in range(count):
+        node = failed[place]
+        marks[node] |= DOWN | REACHED
+        scratch.down[place] = node
+        scratch.reached[place] = node
+    down, noted, down_rounds = fall(
+        arrays, marks, gates, scratch.down, scratch.touched, count, scratch.levels[1]
+    )
+    risky = judge_gates(arrays, marks, gates, scratch.touched, noted, scratch.at_risk)
+    risky, noted, risk_rounds = lean(
+        arrays, marks, gates, scratch.at_risk, scratch.touched, risky, noted, scratch.levels[2]
+    )
+    degraded, degraded_rounds = degrade(
+        arrays, marks, gates, scratch.down, down, scratch.degraded, scratch.levels[3]
+    )
+    none = np.empty(0, np.int32)
+    reached, distances = reach(arrays, marks, gates, scratch.reached, count, scratch.levels[0], none)
+
+    sizes = np.zeros(14, np.int64)
+    sizes[0], sizes[1], sizes[2], sizes[3] = reached, down, risky, degraded
+    sizes[4], sizes[5], sizes[6], sizes[7] = distances, down_rounds, risk_rounds, degraded_rounds
+    if max(distances, down_rounds, risk_rounds, degraded_rounds) >= width:
+        nodes, states, levels = np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.int32)
+    else:
+        nodes = np.empty(reached + down + risky + degraded, np.int32)
+        states = np.empty(reached, np.uint8)
+        collect(marks, scratch.reached, reached, nodes, states, sizes[8:])
+        nodes[reached : reached + down] = scratch.down[:down]
+        nodes[reached + down : reached + down + risky] = scratch.at_risk[:risky]
+        nodes[reached + down + risky :] = scratch.degraded[:degraded]
+        levels = np.empty(distances + down_rounds + risk_rounds + degraded_rounds, np.int32)
+        at = 0
+        for row in range(4):
+            rounds = sizes[4 + row]
+            levels[at : at + rounds] = scratch.levels[row, :rounds]
+            at += rounds
+    take_back(arrays, marks, gates, scratch.reached, reached, scratch.touched, noted)
+    for place in range(len(pinned)):
+        marks[pinned[place]] &= STANDING
+    return nodes, states, levels, sizes
+
+
+@kernel
+def walk(
+    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s, causes: Int32s
+) -> tuple[Int32s, Int32s]:
+    """Plain reachability alone: the reached by distance, and where each distance begins. `causes` as for `reach`."""
+    marks = scratch.marks
+    for place in range(len(pinned)):
+        marks[pinned[place]] |= PINNED
+    for place in range(len(failed)):
+        marks[failed[place]] |= REACHED
+        scratch.reached[place] = failed[place]
+    reached, distances = reach(
+        arrays, marks, scratch.gates, scratch.reached, len(failed), scratch.levels[0], causes
+    )
+    nodes = scratch.reached[:reached].copy()
+    levels = scratch.levels[0, : min(distances, scratch.levels.shape[1])].copy()
+    take_back(arrays, marks, scratch.gates, scratch.reached, reached, scratch.touched, 0)
+    for place in range(len(pinned)):
+        marks[pinned[place]] &= STANDING
+    return nodes, levels
+
+
+@kernel
+def count_down(arrays: Arrays, scratch: Scratch, begin: int, end: int, nodes: Int32s, counts: Int32s) -> None:
+    """How many go down when each of `nodes[begin:end]` fails alone, itself included, into `counts` at its place."""
+    for place in range(begin, end):
+        scratch.marks[nodes[place]] |= DOWN
+        scratch.down[0] = nodes[place]
+        down, noted, _ = fall(
+            arrays, scratch.marks, scratch.gates, scratch.down, scratch.touched, 1, scratch.levels[1]
+        )
+        take_back(arrays, scratch.marks, scratch.gates, scratch.down, down, scratch.touched, noted)
+        counts[place] = down
