@@ -9,12 +9,13 @@ or leans on some at risk, with all its members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
-from impact.gates import Gate
-from impact.propagation import ImpactSet, Rounds, State, has_no_spare, leans, up_members
+from impact.errors import UnknownItems
+from impact.gates import CarryingEdges, Gate
+from impact.propagation import Rounds, State, has_no_spare, leans, up_members
 
 FactCode: TypeAlias = Literal[
     "failed",  # named in the question
@@ -67,20 +68,57 @@ class Explanation:
         }
 
 
-class Explainer:
-    """Explains the CIs of one impact set. Making it finds the causes of all: linear in the gates reached."""
+class Answer(Protocol):
+    """What is explained: the answer of the plain implementation or that of the arrays."""
 
-    def __init__(self, impact: ImpactSet) -> None:
+    @property
+    def edges(self) -> CarryingEdges:
+        """The edges that carry failure."""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Those named in the question."""
+
+    @property
+    def revision(self) -> int:
+        """What it is true of."""
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """Every reached CI."""
+
+    @property
+    def distances(self) -> Mapping[str, int]:
+        """Every reached CI."""
+
+    @property
+    def down(self) -> Rounds:
+        """A fixpoint."""
+
+    @property
+    def degraded(self) -> Rounds:
+        """A fixpoint."""
+
+    @property
+    def at_risk(self) -> Rounds:
+        """A fixpoint."""
+
+
+class Explainer:
+    """Explains the CIs of one impact set; the causes of each are looked for when it is asked for."""
+
+    def __init__(self, impact: Answer) -> None:
         self._impact = impact
-        self._down_lengths = dict.fromkeys(impact.failed, 0)
-        self._down_hops = _shortest_hops(impact.down, self._why_down, self._down_lengths)
-        self._degraded_hops = _shortest_hops(impact.degraded, self._why_degraded, dict(self._down_lengths))
-        self._at_risk_hops = _shortest_hops(impact.at_risk, self._why_at_risk, dict(self._down_lengths))
+        self._down = _Hops(impact.down, self._why_down, dict.fromkeys(impact.failed, 0))
+        self._degraded = _Hops(impact.degraded, self._why_degraded, {}, self._down)
+        self._at_risk = _Hops(impact.at_risk, self._why_at_risk, {}, self._down)
 
     def explain(self, item: str) -> Explanation:
         """Why `item` is in its state. Raises `UnknownItems` for an id the topology does not have."""
-        state = self._impact.state_of(item)
+        state = self._impact.states.get(item, State.UP)
         if state is State.UP:
+            if item not in self._impact.edges.topology.items:
+                raise UnknownItems([item], self._impact.revision)
             return Explanation(item, state, (), ())
         return Explanation(item, state, tuple(self._path(item, state)), tuple(self._facts(item, state)))
 
@@ -115,11 +153,11 @@ class Explainer:
                 yield item
             return
         if state is State.REDUCED:
-            item = min(self._lost_members(item), key=lambda i: (self._down_lengths[i], i))
+            item = min(self._lost_members(item), key=lambda i: (self._down.length(i), i))
             yield item
-        hops = self._at_risk_hops if state is State.AT_RISK else self._degraded_hops
+        hops = self._at_risk if state is State.AT_RISK else self._degraded
         while item not in self._impact.failed:
-            item = self._down_hops[item] if item in self._impact.down else hops[item]
+            item = (self._down if item in self._impact.down else hops).next(item)
             yield item
 
     def _reached_dependencies(self, item: str) -> Iterator[str]:
@@ -171,23 +209,52 @@ def _before(rounds: Rounds, since: int) -> Callable[[str], bool]:
     return lambda item: rounds.get(item, since) < since
 
 
-def _shortest_hops(
-    rounds: Rounds, causes: Callable[[str, int], Iterable[str]], lengths: dict[str, int]
-) -> dict[str, str]:
-    """For every CI of a fixpoint its cause that is nearest to a failed CI.
+class _Hops:
+    """For the CIs of a fixpoint their causes nearest to a failed CI, found when asked for.
 
-    `lengths` starts with what is known of causes outside the fixpoint and gets the path lengths of those
-    inside. Rounds are walked in order, so that the lengths of all causes are known when they are asked for.
+    A cause joined in an earlier round, or is outside of the fixpoint: then `outside` knows how far it is. So there is
+    no circle, and what is asked costs no more than the CIs that lie between it and the failed ones.
     """
-    hops: dict[str, str] = {}
-    for item in sorted(rounds, key=rounds.__getitem__):
-        if item not in lengths:
-            hops[item] = min(causes(item, rounds[item]), key=lambda cause: (lengths[cause], cause))
-            lengths[item] = lengths[hops[item]] + 1
-    return hops
+
+    def __init__(
+        self,
+        rounds: Rounds,
+        causes: Callable[[str, int], Iterable[str]],
+        lengths: dict[str, int],
+        outside: _Hops | None = None,
+    ) -> None:
+        self._rounds, self._causes, self._lengths, self._outside = rounds, causes, lengths, outside
+        self._next: dict[str, str] = {}
+
+    def next(self, item: str) -> str:
+        """The cause of `item` from which the way is shortest; of several the first by id."""
+        self.length(item)
+        return self._next[item]
+
+    def length(self, item: str) -> int:
+        """Hops from `item` to a failed CI."""
+        if self._outside is not None and item in self._outside._rounds:
+            return self._outside.length(item)
+        waiting = [item]
+        while waiting:
+            current = waiting[-1]
+            if current in self._lengths:
+                waiting.pop()
+                continue
+            causes = list(self._causes(current, self._rounds[current]))
+            inside = [cause for cause in causes if self._outside is None or cause not in self._outside._rounds]
+            missing = [cause for cause in inside if cause not in self._lengths]
+            if missing:
+                waiting += missing
+                continue
+            found = {cause: self.length(cause) for cause in causes}
+            best = min(causes, key=lambda cause: (found[cause], cause))
+            self._next[current], self._lengths[current] = best, found[best] + 1
+            waiting.pop()
+        return self._lengths[item]
 
 
-def to_columns(impact: ImpactSet) -> dict[str, Any]:
+def to_columns(impact: Answer) -> dict[str, Any]:
     """The whole answer as one JSON object of columns, for a page or a machine.
 
     `ids`, `names`, `classes`, `layers`, `states`, `distances` have one entry per CI: the reached ones in the

@@ -62,7 +62,7 @@ Rounds = Mapping[str, int]
 class ImpactSet:
     """The answer, true of `edges.topology.revision`.
 
-    `states`: every reached CI with its worst state, ordered by state, distance, name and id; the failed ones
+    `states`: every reached CI with its worst state, ordered by state, distance and id; the failed ones
     are `down`. `distances`: hops from the nearest failed CI by plain reachability. `down`, `degraded`,
     `at_risk`: the three fixpoints. A CI can be in the last two at once; `states` then has `degraded`.
     """
@@ -160,8 +160,7 @@ def simulate_failure(
         return State.PROTECTED
 
     states = {item: state(item) for item in distances}
-    names = topology.items
-    ordered = sorted(states, key=lambda i: (_SEVERITY[states[i]], distances[i], names[i].name, i))
+    ordered = sorted(states, key=lambda i: (_SEVERITY[states[i]], distances[i], i))
     return ImpactSet(
         edges=edges,
         failed=failed,

@@ -1,0 +1,234 @@
+"""What a failure does to everything else, on arrays: the answer of `impact.propagation` for estates of any size.
+
+Promises: the same states, distances, rounds and therefore the same explanations as the plain implementation, which tests
+hold it to. An answer is true of one topology, keeps numbers instead of objects, and gives objects out page by page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from cmdb.model.columns import Int32s, Int64s
+from cmdb.model.packed_topology import Kind, PackedTopology
+from impact.errors import ContradictoryScenario, UnknownItems
+from impact.failure_graph import FailureGraph, Workspace
+from impact.failure_kernels import Marks, simulate
+from impact.gates import CarryingEdges
+from impact.propagation import SERVICE_CLASSES, State
+
+STATES = (State.UP, State.PROTECTED, State.REDUCED, State.AT_RISK, State.DEGRADED, State.DOWN)
+"""By the numbers that kernels give them."""
+CODES = {state: code for code, state in enumerate(STATES)}
+
+
+@dataclass(frozen=True, eq=False)
+class Impact:
+    """The answer for `failed` while `pinned` hold, true of `topology.revision`.
+
+    `nodes`: int32, the reached by distance; `codes`: uint8, their worst states as places in `STATES`;
+    `levels`: int32, where each distance begins.
+    """
+
+    topology: PackedTopology
+    edges: CarryingEdges
+    failed: tuple[str, ...]
+    pinned: frozenset[str]
+    nodes: Int32s
+    codes: Marks
+    levels: Int32s
+    counts: Mapping[State, int]
+    _down: Rounds = field(repr=False)
+    _at_risk: Rounds = field(repr=False)
+    _degraded: Rounds = field(repr=False)
+
+    @property
+    def revision(self) -> int:
+        """The revision this is true of."""
+        return self.topology.revision
+
+    @property
+    def down(self) -> Mapping[str, int]:
+        """Who is down, each with the round in which it went down; 0: failed."""
+        return _ById(self.topology, self._down)
+
+    @property
+    def at_risk(self) -> Mapping[str, int]:
+        """Who is at risk, each with its round; one that is degraded too is among them."""
+        return _ById(self.topology, self._at_risk)
+
+    @property
+    def degraded(self) -> Mapping[str, int]:
+        """Who is degraded, each with its round."""
+        return _ById(self.topology, self._degraded)
+
+    @property
+    def distances(self) -> Mapping[str, int]:
+        """The reached by plain reachability, with hops from the nearest failed CI."""
+        return _ById(self.topology, self._reached)
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """Every reached CI with its worst state, ordered by state, distance and id."""
+        return _States(self)
+
+    @cached_property
+    def _reached(self) -> Rounds:
+        return Rounds(self.nodes, self.levels, 0)
+
+    def state_of(self, item: str) -> State:
+        """The state of one CI; `UP` if the failure does not reach it. Raises `UnknownItems`."""
+        number = self.topology.number_of(item)
+        if number is None:
+            raise UnknownItems([item], self.revision)
+        place = self._reached.place(number)
+        return State.UP if place is None else STATES[self.codes[place]]
+
+    def distances_of(self, places: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """Hops of the reached at these places of `nodes`."""
+        return np.searchsorted(self.levels, places, side="right") - 1
+
+    def page(self, state: State, first: int, offset: int = 0) -> Int64s:
+        """Places in `nodes` of some that are in a state: those from `offset` on, nearest first, then by id."""
+        return self._page(np.flatnonzero(self.codes == CODES[state]), first, offset)
+
+    def _page(self, places: Int64s, first: int, offset: int) -> Int64s:
+        wanted = places[offset : offset + first]
+        if not len(wanted):
+            return wanted
+        # All of the nearest and of the farthest distance on the page, since ids decide among them.
+        ends = np.append(self.levels, len(self.nodes))
+        nearest, farthest = self.distances_of(wanted[[0, -1]])
+        low, high = np.searchsorted(places, [ends[nearest], ends[farthest + 1]])
+        near = places[low:high]
+        ranks = np.empty(len(near), np.int64)
+        ranks[self.topology.by_id(self.nodes[near])] = np.arange(len(near))
+        ordered = near[np.lexsort((ranks, self.distances_of(near)))]
+        return ordered[offset - low : offset - low + first]
+
+    def ordered(self) -> Int64s:
+        """All places in `nodes`, by state, distance and id."""
+        found = [self.page(state, len(self.nodes)) for state in State if state is not State.UP]
+        return np.concatenate(found)
+
+    def of_kind(self, wanted: Callable[[Kind], bool]) -> Int64s:
+        """Places in `nodes` of the reached of a kind, worst state first, then nearest, then by id."""
+        places = np.flatnonzero(self.topology.flags(self.nodes, wanted))
+        found = [self._page(places[self.codes[places] == code], len(places), 0) for code in range(5, 0, -1)]
+        return np.concatenate(found)
+
+    def services(self, service_classes: Set[str] = SERVICE_CLASSES) -> tuple[str, ...]:
+        """The reached CIs of these classes (name subclasses too), worst state first."""
+        places = self.of_kind(lambda kind: kind.class_name in service_classes)
+        return tuple(self.topology.id_of(number) for number in self.nodes[places].tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """Nodes in the order in which they joined, round by round; `levels`: where each round begins; `first`: its number."""
+
+    nodes: Int32s
+    levels: Int32s
+    first: int
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp]:
+        return np.argsort(self.nodes)
+
+    @cached_property
+    def _sorted(self) -> Int32s:
+        return self.nodes[self._order]
+
+    def place(self, number: int) -> int | None:
+        """Where a node stands in `nodes`."""
+        at = int(np.searchsorted(self._sorted, number))
+        if at == len(self._sorted) or self._sorted[at] != number:
+            return None
+        return int(self._order[at])
+
+    def round_of(self, number: int) -> int | None:
+        """The round in which a node joined."""
+        place = self.place(number)
+        return None if place is None else int(np.searchsorted(self.levels, place, side="right")) - 1 + self.first
+
+
+class _ById(Mapping[str, int]):
+    """Rounds by the ids of their items."""
+
+    def __init__(self, topology: PackedTopology, rounds: Rounds) -> None:
+        self._topology, self._rounds = topology, rounds
+
+    def __getitem__(self, item: str) -> int:
+        number = self._topology.number_of(item)
+        found = None if number is None else self._rounds.round_of(number)
+        if found is None:
+            raise KeyError(item)
+        return found
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, str) and self.get(item) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._topology.id_of, self._rounds.nodes.tolist())
+
+    def __len__(self) -> int:
+        return len(self._rounds.nodes)
+
+
+class _States(Mapping[str, State]):
+    def __init__(self, impact: Impact) -> None:
+        self._impact = impact
+
+    def __getitem__(self, item: str) -> State:
+        number = self._impact.topology.number_of(item)
+        place = None if number is None else self._impact._reached.place(number)
+        if place is None:
+            raise KeyError(item)
+        return STATES[self._impact.codes[place]]
+
+    def __iter__(self) -> Iterator[str]:
+        impact = self._impact
+        return map(impact.topology.id_of, impact.nodes[impact.ordered()].tolist())
+
+    def __len__(self) -> int:
+        return len(self._impact.nodes)
+
+
+def simulate_on(graph: FailureGraph, workspace: Workspace, down: Set[str], pinned: Set[str] = frozenset()) -> Impact:
+    """The impact of the CIs `down` failing together, on top of nothing else: name what is down already as well.
+
+    `pinned` are taken to stay up and well. Raises `UnknownItems` for ids the topology does not have,
+    `ContradictoryScenario` where one is failed and pinned.
+    """
+    failed, unknown = graph.numbers(down)
+    held, unknown_pins = graph.numbers(pinned)
+    if unknown or unknown_pins:
+        raise UnknownItems([*unknown, *unknown_pins], graph.topology.revision)
+    if both := pinned & down:
+        raise ContradictoryScenario(both)
+    nodes, codes, levels, sizes = simulate(graph.arrays, workspace.scratch(graph), failed, held)
+    rounds = sizes[4:8]
+    if sizes[0] and not len(nodes):
+        scratch = workspace.scratch(graph, int(rounds.max()) + 1)
+        nodes, codes, levels, sizes = simulate(graph.arrays, scratch, failed, held)
+    node_ends, level_ends = np.cumsum(sizes[:4]), np.cumsum(rounds)
+    parts = np.split(nodes, node_ends[:3])
+    starts = np.split(levels, level_ends[:3])
+    carrying = graph.base.carrying
+    return Impact(
+        topology=graph.topology,
+        edges=CarryingEdges(graph.topology, carrying.minimum_confidence, carrying.relationship_types),
+        failed=tuple(sorted(down)),
+        pinned=frozenset(pinned),
+        nodes=parts[0],
+        codes=codes,
+        levels=starts[0],
+        counts={state: int(sizes[8 + code]) for code, state in enumerate(STATES) if code},
+        _down=Rounds(parts[1], starts[1], 0),
+        _at_risk=Rounds(parts[2], starts[2], 1),
+        _degraded=Rounds(parts[3], starts[3], 1),
+    )

@@ -1,0 +1,164 @@
+"""The arrays against the plain implementation: random estates, their changes, and the past."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from impact.errors import ContradictoryScenario, UnknownItems
+from impact.explanation import Explainer, to_columns
+from impact.failure_graph import Carrying, FailureGraph, Workspace
+from impact.propagation import State, simulate_failure
+from impact.simulation import Impact, simulate_on
+from tests import topologies
+from tests.estates import chosen, estates
+from tests.topologies import CHAIN, DUAL_POWER, Reference
+
+REFERENCES = [value for value in vars(topologies).values() if isinstance(value, Reference)]
+WORKSPACE = Workspace()
+
+
+def packed(topology: Topology, revision: int = 1) -> PackedTopology:
+    return PackedTopology.build(revision, topology.items.values(), topology.edges())
+
+
+def asked(topology: PackedTopology, failed: set[str], pinned: frozenset[str] = frozenset()) -> Impact:
+    return simulate_on(FailureGraph.of(topology), WORKSPACE, failed, pinned)
+
+
+def contents(topology: Topology | PackedTopology) -> tuple[dict[str, TopologyItem], set[TopologyEdge]]:
+    return dict(topology.items), set(topology.edges())
+
+
+def same(fast: Impact, topology: Topology, **question: object) -> None:
+    """Every part of the answer is that of the plain implementation, explanations too."""
+    plain = simulate_failure(topology, fast.failed, pinned=fast.pinned, **question)  # type: ignore[arg-type]
+    assert list(fast.states.items()) == list(plain.states.items())
+    assert dict(fast.distances) == dict(plain.distances)
+    assert dict(fast.down) == dict(plain.down)
+    assert dict(fast.degraded) == dict(plain.degraded)
+    assert dict(fast.at_risk) == dict(plain.at_risk)
+    assert fast.counts == {s: len(plain.in_state(s)) for s in State if s is not State.UP}
+    assert fast.services({"Server"}) == plain.services({"Server"})
+    one, other = Explainer(fast), Explainer(plain)
+    assert [one.explain(item) for item in topology.items] == [other.explain(item) for item in topology.items]
+    assert to_columns(fast) == to_columns(plain)
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
+def test_the_reference_topologies(reference: Reference) -> None:
+    for answer in reference.answers:
+        fast = asked(packed(reference.topology), set(answer.failed), answer.pinned)
+        assert dict(fast.states) == answer.state_by_id()
+        same(fast, reference.topology)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_random_estates(data: st.DataObject) -> None:
+    topology = data.draw(estates())
+    failed = data.draw(chosen(topology))
+    pinned = frozenset(data.draw(chosen(topology, 1)) - failed)
+    same(asked(packed(topology), set(failed), pinned), topology)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_fewer_edges_by_confidence_and_type(data: st.DataObject) -> None:
+    topology = data.draw(estates())
+    failed = data.draw(chosen(topology))
+    confidence = data.draw(st.sampled_from(["declared", "observed", "inferred"]))
+    types = data.draw(st.none() | st.frozensets(st.sampled_from(["DEPENDS_ON", "RUNS_ON", "USES"])))
+    graph = FailureGraph.of(packed(topology), Carrying(confidence, types))
+    fast = simulate_on(graph, WORKSPACE, set(failed))
+    same(fast, topology, minimum_confidence=confidence, relationship_types=types)
+
+
+def changes(data: st.DataObject, before: Topology, other: Topology) -> dict[str, list[object]]:
+    """Part of the way from one estate to another."""
+    there = set(other.items)
+    return {
+        "put_items": data.draw(st.permutations(list(other.items.values()))),
+        "delete_items": [i for i in before.items if i not in there and data.draw(st.booleans())],
+        "put_edges": [e for e in other.edges() if data.draw(st.booleans())],
+        "delete_edges": [e.key for e in before.edges() if data.draw(st.booleans())],
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_an_overlay_is_as_good_as_a_new_base(data: st.DataObject) -> None:
+    """Change after change, followed by the graph, compacted at times, with the same scratch memory all the while."""
+    plain = data.draw(estates())
+    fast = packed(plain)
+    graph, workspace = FailureGraph.of(fast), Workspace()
+    for revision in range(2, 5):
+        step = changes(data, plain, data.draw(estates()))
+        plain = plain.with_changes(revision, **step)  # type: ignore[arg-type]
+        fast = fast.with_changes(revision, **step)  # type: ignore[arg-type]
+        if data.draw(st.booleans()):
+            fast = fast.compacted()
+        graph = graph.following(fast)
+        assert contents(fast) == contents(plain)
+        assert fast.edge_count == plain.edge_count
+        for item in plain.items:
+            assert fast.dependencies_of(item) == plain.dependencies_of(item)
+            assert fast.dependents_of(item) == plain.dependents_of(item)
+        failed = data.draw(chosen(plain))
+        pinned = frozenset(data.draw(chosen(plain, 1)) - failed)
+        same(simulate_on(graph, workspace, set(failed), pinned), plain)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_the_past_is_an_overlay_run_backwards_and_leaves_the_present_as_it_is(data: st.DataObject) -> None:
+    past = data.draw(estates())
+    present = data.draw(estates())
+    forth = past.with_changes(2, **changes(data, past, present))  # type: ignore[arg-type]
+    fast = packed(forth, 2)
+    graph = FailureGraph.of(fast)
+    back = fast.with_changes(
+        1,
+        delete_items=[item for item in forth.items if item not in past.items],
+        put_items=past.items.values(),
+        delete_edges=[edge.key for edge in forth.edges()],
+        put_edges=past.edges(),
+    )
+    assert contents(back) == contents(past)
+    workspace = Workspace()
+    for topology, plain in ((back, past), (fast, forth), (back, past)):
+        same(simulate_on(graph.following(topology), workspace, set(data.draw(chosen(plain)))), plain)
+
+
+def test_pages_are_parts_of_the_whole() -> None:
+    impact = asked(packed(DUAL_POWER.topology), {"feed-a", "feed-b"})
+    down = [item for item, state in impact.states.items() if state is State.DOWN]
+    for first in (1, 2, 3):
+        pages = [
+            impact.topology.id_of(int(number))
+            for offset in range(0, len(down), first)
+            for number in impact.nodes[impact.page(State.DOWN, first, offset)]
+        ]
+        assert pages == down
+    assert len(down) > 3
+
+
+def test_unknown_and_contradictory_questions_are_refused() -> None:
+    topology = packed(CHAIN.topology)
+    with pytest.raises(UnknownItems, match="nothing"):
+        asked(topology, {"nothing", "disk"})
+    with pytest.raises(UnknownItems, match="nobody"):
+        asked(topology, {"disk"}, frozenset({"nobody"}))
+    with pytest.raises(ContradictoryScenario, match="disk"):
+        asked(topology, {"disk"}, frozenset({"disk"}))
+
+
+def test_a_chain_longer_than_the_scratch_has_rounds() -> None:
+    items = [TopologyItem(f"i{n:04}", f"i{n:04}", "Server") for n in range(1_000)]
+    edges = [TopologyEdge("DEPENDS_ON", a.id, b.id) for a, b in zip(items, items[1:], strict=False)]
+    impact = asked(PackedTopology.build(1, items, edges), {"i0999"})
+    assert len(impact.down) == 1_000
+    assert impact.distances["i0000"] == 999
