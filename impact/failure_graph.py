@@ -30,6 +30,7 @@ from impact.failure_kernels import (
     SOFT,
     VOID,
     Arrays,
+    EdgeFacts,
     Marks,
     Scratch,
     form_gates,
@@ -89,13 +90,13 @@ class Base:
                     numerator[place], denominator[place] = label.required, 0
         span = np.zeros((len(columns.ids), 4), np.int32)
         sizes = np.zeros(1, np.int64)
-        facts = (hard, soft, group, numerator, denominator)
-        edges = (columns.out_start, columns.target, columns.label)
-        nothing, none = np.empty(0, np.int32), np.empty((0, 2), np.int32)
-        form_gates(*edges, *facts, sizes, span, nothing, none, False)
+        facts = EdgeFacts(
+            columns.out_start, columns.target, columns.label, hard, soft, group, numerator, denominator
+        )
+        form_gates(facts, sizes, span, np.empty(0, np.int32), np.empty((0, 2), np.int32), False)
         entry = np.empty(places(span), np.int32)
         gates = np.empty((int(sizes[0]), 2), np.int32)
-        form_gates(*edges, *facts, sizes, span, entry, gates, True)
+        form_gates(facts, sizes, span, entry, gates, True)
         restore(span)
         owner, slack = np.ascontiguousarray(gates[:, 0]), np.ascontiguousarray(gates[:, 1])
         return cls(columns, carrying, span, entry, owner, slack)
@@ -130,9 +131,19 @@ class Overlay:
 
     def copy(self) -> Overlay:
         """One that can change while this one stays."""
-        arrays = (self.key, self.head, self.entry, self.kind, self.next, self.slack, self.owner)
-        copies = [array.copy() for array in arrays]
-        return Overlay(*copies, dict(self.runs), self.keys, self.entries, self.gates)
+        return Overlay(
+            self.key.copy(),
+            self.head.copy(),
+            self.entry.copy(),
+            self.kind.copy(),
+            self.next.copy(),
+            self.slack.copy(),
+            self.owner.copy(),
+            dict(self.runs),
+            self.keys,
+            self.entries,
+            self.gates,
+        )
 
     def rewrite(self, topology: PackedTopology, carrying: Carrying, base_gates: int, source: int) -> None:
         """Take up the edges that a dependent has now."""
@@ -310,9 +321,11 @@ def _new_scratch(graph: FailureGraph, rounds: int) -> Scratch:
     base = graph.base
     pairs = np.zeros((gates, 2), np.int32)
     pairs[: len(base.gate_slack), 0], pairs[: len(base.gate_slack), 1] = base.gate_owner, base.gate_slack
-    queues = [np.empty(nodes, np.int32) for _ in range(4)]
+    one, two, three, four = (np.empty(nodes, np.int32) for _ in range(4))
     marks = np.zeros(nodes, np.uint8)
-    return Scratch(marks, pairs, *queues, np.empty(gates, np.int32), np.empty((4, rounds), np.int32))
+    return Scratch(
+        marks, pairs, one, two, three, four, np.empty(gates, np.int32), np.empty((4, rounds), np.int32)
+    )
 
 
 def _rewritten(topology: PackedTopology, base: Base, overlay: Overlay, sources: Iterable[int] | Set[int]) -> Overlay:

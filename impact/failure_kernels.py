@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
-from impact.kernel import inlined, kernel
+from cmdb.model.packed_topology import Labels
+from impact.kernel import kernel
 
 REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
 PINNED, REWRITTEN, EXTRA = 32, 64, 128
@@ -38,7 +39,7 @@ class Arrays(NamedTuple):
     x_slack: Int32s
 
 
-@inlined
+@kernel
 def _extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
     """The first overlay entry of a node, -1 for none: open addressing, a power of two of slots."""
     mask = len(x_key) - 1
@@ -47,19 +48,29 @@ def _extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
         if x_key[slot] < 0:
             return -1
         slot = (slot + 1) & mask
-    return x_head[slot]
+    head: int = x_head[slot]
+    return head
+
+
+class EdgeFacts(NamedTuple):
+    """Edges by source, and what their labels say: hard or soft, the group (-1: none), the share that is required.
+
+    `denominator` -1: nothing is stated; 0: `numerator` is a count.
+    """
+
+    out_start: Int32s
+    target: Int32s
+    label: Labels
+    hard: Marks
+    soft: Marks
+    group: Int32s
+    numerator: Int64s
+    denominator: Int64s
 
 
 @kernel
 def form_gates(
-    out_start: Int32s,
-    target: Int32s,
-    label: Int32s,
-    hard: Marks,
-    soft: Marks,
-    group: Int32s,
-    numerator: Int64s,
-    denominator: Int64s,
+    facts: EdgeFacts,
     sizes: Int64s,
     span: Int32s,
     entry: Int32s,
@@ -71,6 +82,8 @@ def form_gates(
     Counting sets `sizes` to the number of gates and of entries, and `span[:, 0..2]` to entries per node and kind.
     For filling `span` has the first place of each kind, and ends up as the places after the last.
     """
+    out_start, target, label = facts.out_start, facts.target, facts.label
+    hard, soft, group = facts.hard, facts.soft, facts.group
     n = len(out_start) - 1
     longest = 0
     for source in range(n):
@@ -95,7 +108,7 @@ def form_gates(
                 softs[wanted] = target[edge]
                 wanted += 1
         if grouped:
-            _sort(members, grouped)
+            sort(members, grouped)
             begin = 0
             while begin < grouped:
                 code = members[begin] >> 33
@@ -105,7 +118,7 @@ def form_gates(
                     if end == begin or members[end] != members[end - 1]:
                         size += 1
                     end += 1
-                required = _required(out_start, label, hard, group, numerator, denominator, source, code, size)
+                required = _required(facts, source, code, size)
                 if required == size:
                     for place in range(begin, end):
                         singles[single] = members[place] & 0x1FFFFFFFF
@@ -124,7 +137,7 @@ def form_gates(
                     gate_count += 1
                 begin = end
         if single:
-            _sort(singles, single)
+            sort(singles, single)
             for place in range(single):
                 if place and singles[place] == singles[place - 1]:
                     continue
@@ -132,7 +145,7 @@ def form_gates(
                     entry[span[singles[place], 0]] = source
                 span[singles[place], 0] += 1
         if wanted:
-            _sort(softs, wanted)
+            sort(softs, wanted)
             for place in range(wanted):
                 if place and softs[place] == softs[place - 1]:
                     continue
@@ -143,42 +156,34 @@ def form_gates(
 
 
 @kernel
-def _sort(values: Int64s, count: int) -> None:
-    """Sort the first `count` values in place; by insertion where there are few, as nearly always."""
-    if count > 32:
-        values[:count].sort()
-        return
-    for place in range(1, count):
-        value = values[place]
-        gap = place
-        while gap and values[gap - 1] > value:
-            values[gap] = values[gap - 1]
-            gap -= 1
-        values[gap] = value
+def sort(values: Int64s, count: int) -> None:
+    """Sort the first `count` values in place (Shell, with the steps of Knuth): mostly there are few."""
+    step = 1
+    while step < count // 9:
+        step = 3 * step + 1
+    while step:
+        for place in range(step, count):
+            value = values[place]
+            gap = place
+            while gap >= step and values[gap - step] > value:
+                values[gap] = values[gap - step]
+                gap -= step
+            values[gap] = value
+        step //= 3
 
 
 @kernel
-def _required(
-    out_start: Int32s,
-    label: Int32s,
-    hard: Marks,
-    group: Int32s,
-    numerator: Int64s,
-    denominator: Int64s,
-    source: int,
-    wanted: int,
-    size: int,
-) -> int:
+def _required(facts: EdgeFacts, source: int, wanted: int, size: int) -> int:
     """The strictest of what the edges of a group state, all members where none states anything."""
     required = -1
-    for edge in range(out_start[source], out_start[source + 1]):
-        code = label[edge]
-        if not hard[code] or group[code] != wanted or denominator[code] < 0:
+    for edge in range(facts.out_start[source], facts.out_start[source + 1]):
+        code = facts.label[edge]
+        if not facts.hard[code] or facts.group[code] != wanted or facts.denominator[code] < 0:
             continue
-        if denominator[code] == 0:
-            needed = min(numerator[code], size)
+        if facts.denominator[code] == 0:
+            needed = min(facts.numerator[code], size)
         else:
-            needed = -((-numerator[code] * size) // denominator[code])
+            needed = -((-facts.numerator[code] * size) // facts.denominator[code])
         required = max(required, needed)
     return size if required < 0 else required
 
@@ -509,8 +514,8 @@ def take_back(
 
 
 @kernel
-def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Marks, tally: Int64s) -> None:
-    """Copy what was reached, with one state each (5 down, 4 degraded, 3 at risk, 2 reduced, 1 protected), and count."""
+def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Marks, sizes: Int64s) -> None:
+    """Copy what was reached, with one state each (5 down, 4 degraded, 3 at risk, 2 reduced, 1 protected), and count: `sizes[8 + state]`."""
     for place in range(count):
         node = queue[place]
         mark = marks[node]
@@ -526,7 +531,7 @@ def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Mark
             state = 1
         nodes[place] = node
         states[place] = state
-        tally[state] += 1
+        sizes[8 + state] += 1
 
 
 class Scratch(NamedTuple):
@@ -588,16 +593,22 @@ def simulate(
     else:
         nodes = np.empty(reached + down + risky + degraded, np.int32)
         states = np.empty(reached, np.uint8)
-        collect(marks, scratch.reached, reached, nodes, states, sizes[8:])
-        nodes[reached : reached + down] = scratch.down[:down]
-        nodes[reached + down : reached + down + risky] = scratch.at_risk[:risky]
-        nodes[reached + down + risky :] = scratch.degraded[:degraded]
+        collect(marks, scratch.reached, reached, nodes, states, sizes)
+        at = reached
+        for place in range(down):
+            nodes[at + place] = scratch.down[place]
+        at += down
+        for place in range(risky):
+            nodes[at + place] = scratch.at_risk[place]
+        at += risky
+        for place in range(degraded):
+            nodes[at + place] = scratch.degraded[place]
         levels = np.empty(distances + down_rounds + risk_rounds + degraded_rounds, np.int32)
         at = 0
         for row in range(4):
-            rounds = sizes[4 + row]
-            levels[at : at + rounds] = scratch.levels[row, :rounds]
-            at += rounds
+            for place in range(sizes[4 + row]):
+                levels[at] = scratch.levels[row, place]
+                at += 1
     take_back(arrays, marks, gates, scratch.reached, reached, scratch.touched, noted)
     for place in range(len(pinned)):
         marks[pinned[place]] &= STANDING

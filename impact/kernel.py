@@ -7,7 +7,7 @@ any number of threads run it at once beside the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -16,11 +16,5 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def kernel(function: Function) -> Function:
     """Compile at the first call for the types it is given; later processes load it from the cache in milliseconds."""
-    compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    return compiled
+    return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
-
-def inlined(function: Function) -> Function:
-    """A kernel that is copied into those that call it."""
-    compiled: Function = numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")(function)
-    return compiled

@@ -11,20 +11,20 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from cmdb.model.topology import Strength, Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Strength, PlainTopology, TopologyEdge, TopologyItem
 
 NAMES = "abcdefg"
 
 
-def built(names: Iterable[str], edges: Iterable[TopologyEdge]) -> Topology:
+def built(names: Iterable[str], edges: Iterable[TopologyEdge]) -> PlainTopology:
     """A topology of servers whose ids are their names."""
-    return Topology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
+    return PlainTopology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
 
 
 @st.composite
 def estates(
     draw: st.DrawFn, most: int = 7, strengths: tuple[Strength, ...] = ("hard", "hard", "soft")
-) -> Topology:
+) -> PlainTopology:
     """Small estates with everything: gates, percentages, contradictions, cycles, soft edges, types."""
     names = NAMES[: draw(st.integers(2, most))]
     bundle = st.tuples(
@@ -53,12 +53,12 @@ def subsets(names: Iterable[str]) -> list[frozenset[str]]:
     return [frozenset(c) for size in range(len(listed) + 1) for c in itertools.combinations(listed, size)]
 
 
-def chosen(topology: Topology, most: int = 3) -> st.SearchStrategy[frozenset[str]]:
+def chosen(topology: PlainTopology, most: int = 3) -> st.SearchStrategy[frozenset[str]]:
     """Some items, at most `most`."""
     return st.frozensets(st.sampled_from(sorted(topology.items)), max_size=most)
 
 
-def gates_by_definition(topology: Topology, item: str) -> list[tuple[set[str], int]]:
+def gates_by_definition(topology: PlainTopology, item: str) -> list[tuple[set[str], int]]:
     """(members, required) of each gate, written independently of `impact.gates`."""
     hard = [edge for edge in topology.edges() if edge.source == item and edge.strength == "hard"]
     found = [({edge.target}, 1) for edge in hard if edge.group is None]
@@ -85,7 +85,7 @@ class Definition:
     """The states as the definitions say: intersections of all sets closed under the rules, out of all 2^n."""
 
     def __init__(
-        self, topology: Topology, failed: frozenset[str], pinned: frozenset[str] = frozenset()
+        self, topology: PlainTopology, failed: frozenset[str], pinned: frozenset[str] = frozenset()
     ) -> None:
         self.names = sorted(topology.items)
         self.gates = {item: gates_by_definition(topology, item) for item in self.names}
@@ -148,7 +148,7 @@ class Definition:
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> Topology:
+def trees(draw: st.DrawFn) -> PlainTopology:
     """Estates in which every CI has one dependent at most, with gates of any size."""
     parents = {child: draw(st.integers(0, child - 1)) for child in range(1, draw(st.integers(2, 10)))}
     edges = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, Strength, PlainTopology, TopologyEdge, TopologyItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def soft(target: str) -> Need:
 
 def graph(
     needs: Mapping[str, Sequence[str | Need]], *, classes: Mapping[str, str] | None = None, revision: int = 1
-) -> Topology:
+) -> PlainTopology:
     """A topology of everything named; a plain string is a hard dependency; groups are named g0, g1, ..."""
     edges = []
     for source, wanted in needs.items():
@@ -50,7 +50,7 @@ def graph(
     names = sorted({*needs, *(edge.target for edge in edges)})
     class_of = classes or {}
     items = [TopologyItem(name, name, class_of.get(name, "Server"), "compute", "live") for name in names]
-    return Topology.build(revision, items, edges)
+    return PlainTopology.build(revision, items, edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Reference:
     """A topology and what is true of it."""
 
     name: str
-    topology: Topology
+    topology: PlainTopology
     answers: tuple[Answer, ...]
 
 

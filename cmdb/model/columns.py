@@ -163,7 +163,8 @@ def _packed(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_] | None:
     digits = _HEX[characters[:, _DIGITS]]
     if (digits == 255).any():
         return None
-    return (digits[:, 0::2] << 4 | digits[:, 1::2]).reshape(-1).view("S16")
+    packed: npt.NDArray[np.bytes_] = (digits[:, 0::2] << 4 | digits[:, 1::2]).reshape(-1).view("S16")
+    return packed
 
 
 def _sorted(keys: npt.NDArray[np.bytes_]) -> Int32s:

@@ -570,7 +570,8 @@ def _require_ends(edge: TopologyEdge, known: Mapping[str, int]) -> None:
 
 def _narrow(codes: Labels) -> Labels:
     narrow = np.uint16 if not len(codes) or codes.max() <= np.iinfo(np.uint16).max else np.uint32
-    return np.ascontiguousarray(codes, narrow)
+    narrowed: Labels = np.ascontiguousarray(codes, narrow)
+    return narrowed
 
 
 def _starts(ends: npt.NDArray[np.integer], size: int) -> Int32s:

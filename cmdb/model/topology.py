@@ -1,6 +1,9 @@
 """The estate as one immutable graph, true of one revision: what impact runs on and what browsing walks.
 
-Promises: a `Topology` never changes, so any number of threads may read it; `with_changes` makes the next one
+`Topology` says what can be asked of one. `PackedTopology` (`cmdb.model.packed_topology`) is what the product runs on;
+`PlainTopology` is the same in dictionaries, to be read, and to hold the other to in tests.
+
+Promises: a topology never changes, so any number of threads may read it; `with_changes` makes the next one
 and shares everything untouched with it; equal contents give equal topologies, whatever the order they were
 built in; every edge runs from the dependent (`source`) to its dependency (`target`) and both ends exist.
 
@@ -16,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from cmdb.errors import InvalidValue, NotFound
 
@@ -105,9 +108,30 @@ class TopologyEdge:
 _Adjacency: TypeAlias = dict[str, tuple[TopologyEdge, ...]]
 
 
+class Topology(Protocol):
+    """Items and edges as of `revision`."""
+
+    @property
+    def revision(self) -> int:
+        """What it is true of."""
+
+    @property
+    def items(self) -> Mapping[str, TopologyItem]:
+        """Every item by its id."""
+
+    def dependencies_of(self, item: str, /) -> tuple[TopologyEdge, ...]:
+        """The edges whose source is `item`, ordered by (target, type, group); none for an unknown id."""
+
+    def dependents_of(self, item: str, /) -> tuple[TopologyEdge, ...]:
+        """The edges whose target is `item`, ordered by (source, type, group); none for an unknown id."""
+
+    def edges(self) -> Iterator[TopologyEdge]:
+        """Every edge once; those of one source together."""
+
+
 @dataclass(frozen=True, slots=True)
-class Topology:
-    """Items and edges as of `revision`. Make one with `Topology.build`, the next with `with_changes`."""
+class PlainTopology:
+    """Items and edges as of `revision`. Make one with `PlainTopology.build`, the next with `with_changes`."""
 
     revision: int
     items: Mapping[str, TopologyItem]
@@ -115,7 +139,7 @@ class Topology:
     _dependents: _Adjacency
 
     @classmethod
-    def build(cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge]) -> Topology:
+    def build(cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge]) -> PlainTopology:
         """A topology of these; of two with one identity the later wins. `NotFound` on a loose end."""
         empty = cls(revision, MappingProxyType({}), {}, {})
         return empty.with_changes(revision, put_items=items, put_edges=edges)
@@ -146,7 +170,7 @@ class Topology:
         delete_items: Iterable[str] = (),
         put_edges: Iterable[TopologyEdge] = (),
         delete_edges: Iterable[EdgeKey] = (),
-    ) -> Topology:
+    ) -> PlainTopology:
         """The topology after a change; this one stays as it is.
 
         Deletions come first, so what is both deleted and put is there afterwards, without its old edges. An
@@ -178,7 +202,7 @@ class Topology:
                     )
             dependencies.put(edge.source, edge)
             dependents.put(edge.target, edge)
-        return Topology(revision, MappingProxyType(items), dependencies.merged(), dependents.merged())
+        return PlainTopology(revision, MappingProxyType(items), dependencies.merged(), dependents.merged())
 
 
 class _Edges:

@@ -17,7 +17,8 @@ from cmdb.store.history import History
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.feed")
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
+"""A change of another replica is to be seen within 100 ms: this, and two reads."""
 READ_AT_ONCE = 200
 """Most revisions a follower is given per read."""
 
@@ -46,6 +47,11 @@ class Feed:
             await asyncio.gather(self._task, return_exceptions=True)
         async with self._moved:
             self._moved.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._closed
 
     async def advance(self, head: int) -> None:
         """The ledger has reached `head`: wake whoever waits."""

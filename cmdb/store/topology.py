@@ -1,50 +1,91 @@
-"""The estate as a `Topology`, kept in step with the ledger: what traversal and impact run on.
+"""The estate as a topology in arrays, kept in step with the ledger: what traversal and impact run on.
 
-Promises: `at_head` is true of at least the revision that was committed when it was called (also by another replica);
-`at` gives any earlier one by taking the changes back. The first load reads ids in bulk and edges as packed columns, one
-row per relationship type; afterwards only what changed is read. Topologies are immutable: whoever has one keeps it.
+Promises: `at_head` is true of at least what this process knows to be committed when it is called, and `reached` of at
+least a given revision, for which it waits; `at` gives any earlier one by taking the changes back. It starts from a
+snapshot file where there is one that fits, else from Neo4j, packed; afterwards only what changed is read. Topologies
+are immutable: whoever has one keeps it. What differs from the base is merged into a new one in the background.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import structlog
+
+from cmdb.errors import BadRequest, CmdbError, NotFound
 from cmdb.model.catalogue import Catalogue
+from cmdb.model.columns import Ids, Texts
 from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
+from cmdb.model.packed_topology import Columns, Kind, Label, PackedTopology, label_of
 from cmdb.model.planning import CATALOGUE_CLASS
-from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, Strength, TopologyEdge, TopologyItem
+from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
 from cmdb.store.store import Store
 
+# Packed: an item is a place in five columns, an edge one number in the row of those that say the same. A row for each
+# costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32 bits each.
 LOAD_ITEMS = """
 MATCH (i:Item) RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
-                      collect(i.class) AS classes, collect(i.lifecycle) AS lifecycles"""
+                      collect(i.class) AS classes, collect(coalesce(i.lifecycle, '')) AS lifecycles,
+                      collect(coalesce(i.criticality, '')) AS criticalities"""
 LOAD_EDGES = """
 MATCH (a:Item)-[r]->(b:Item)
-RETURN type(r) AS type, collect(id(a) * 4294967296 + id(b)) AS ends, collect(coalesce(r.group, '')) AS groups,
-       collect(coalesce(r.required, '')) AS required, collect(coalesce(r.strength, '')) AS strengths,
-       collect(coalesce(r.confidence, 'declared')) AS confidences"""
+RETURN type(r) AS type, r.group AS group, r.required AS required, r.strength AS strength,
+       r.confidence AS confidence, collect(id(a) * 4294967296 + id(b)) AS ends"""
 
-LOAD_SECONDS = 120.0
+LOAD_SECONDS = 600.0
 KEPT_CHANGES = range(1_000, 50_000)
 """So many changes are kept for the next question: fewer are quickly read, more would fill the memory."""
 KEPT_PAST = 4
 """How many topologies of the past are kept for the next question."""
+SMALL_CHANGE = 200
+"""Up to so many changed items are taken up at once; more in a thread."""
+OVERLAY_SHARE = 64
+"""An overlay is merged when it exceeds 4,096, or this fraction of the estate: copying it is what a change costs."""
+MOST_REPLAYED = 200_000
+"""A snapshot that is further behind is not worth its replay."""
+WAIT_SECONDS = 5.0
+"""How long a question waits for a revision that is not there yet."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.topology")
 
 
 class LiveTopology:
     """Holds the topology of the head and a few of the past. One for a process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, snapshot: Path | None = None) -> None:
         self._store = store
-        self._current: Topology | None = None
-        self._past: dict[int, Topology] = {}
+        self._snapshot = snapshot
+        self._current: PackedTopology | None = None
+        self._past: dict[int, PackedTopology] = {}
         self._lock = asyncio.Lock()
         self._digest = ""
         self._changes: tuple[int, int, list[ItemChange]] = (0, 0, [])
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._merging = False
+        self.source = ""
+        """Where the last base came from: `snapshot`, `neo4j` or `overlay`."""
+        self.prepare: list[Callable[[PackedTopology], None]] = []
+        """Called in a thread with every topology on a new base or after a big change, before it is the current one."""
+        self.moved: list[Callable[[PackedTopology], None]] = []
+        """Called in the event loop with every topology that becomes the current one; must return at once."""
+
+    def start(self) -> None:
+        """Load, and follow the ledger from then on."""
+        self._spawn(self._follow())
+
+    async def close(self) -> None:
+        """Follow no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def changes(self, after: int, until: int) -> list[ItemChange]:
         """Every change to items of the revisions `after` < n <= `until`, in their order.
@@ -63,16 +104,30 @@ class LiveTopology:
             self._changes = (after, until, found)
         return self._changes[2]
 
-    async def at_head(self) -> Topology:
-        """The topology of the ledger's head, or of a later revision."""
-        head = await self._store.head()
+    async def at_head(self) -> PackedTopology:
+        """The topology of the last revision that this process knows to be committed, or of a later one."""
         current = self._current
-        if current is not None and current.revision >= head and self._digest == self._store.catalogue.digest:
+        if current is not None and self._is_new(current):
             return current
         async with self._lock:
-            return await self._refresh(head)
+            return await self._refresh()
 
-    async def at(self, revision: int) -> Topology:
+    async def reached(self, revision: int) -> PackedTopology:
+        """The topology of `revision` or of a later one. Raises `BadRequest` if that is not there within 5 seconds."""
+        current = await self.at_head()
+        if current.revision < revision:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._store.feed.wait_beyond(revision - 1)
+            current = await self.at_head()
+        if current.revision < revision:
+            raise BadRequest(
+                f"atLeast is {revision}; the ledger is at {current.revision}, and did not get there in "
+                f"{WAIT_SECONDS:g} s"
+            )
+        return current
+
+    async def at(self, revision: int) -> PackedTopology:
         """The topology as of a revision."""
         present = await self.at_head()
         if revision == present.revision:
@@ -80,6 +135,8 @@ class LiveTopology:
         kept = self._past.get(revision)
         if kept is not None:
             return kept
+        if revision > present.revision:
+            raise NotFound("revision", str(revision), f"the last one is {present.revision}")
         changes = await self.changes(revision, present.revision)
         catalogue = self._store.catalogue
         past = await asyncio.to_thread(
@@ -90,65 +147,192 @@ class LiveTopology:
             del self._past[next(iter(self._past))]
         return past
 
-    async def _refresh(self, head: int) -> Topology:
+    def _is_new(self, topology: PackedTopology) -> bool:
+        return (
+            topology.revision >= self._store.committed and self._digest == self._store.catalogue.digest
+        )
+
+    async def _follow(self) -> None:
+        """Stay in step for as long as the process runs; what fails is tried again."""
+        while True:
+            try:
+                current = await self.at_head()
+                await self._store.feed.wait_beyond(current.revision)
+            except CmdbError as error:
+                _log.warning("topology_behind", error=str(error), doing="trying again in a second")
+                await asyncio.sleep(1.0)
+            if self._store.feed.closed:
+                return
+
+    async def _refresh(self) -> PackedTopology:
         catalogue = self._store.catalogue
-        if self._current is None or self._digest != catalogue.digest:
-            # Layers and strengths come from the catalogue: another one is another topology.
-            self._current, self._digest = await self._load(head, catalogue), catalogue.digest
-            self._past.clear()
-            head = await self._store.head()
         current = self._current
+        if current is None or self._digest != catalogue.digest:
+            # Layers and strengths come from the catalogue: another one is another topology.
+            current = await self._loaded(catalogue)
+            self._digest = catalogue.digest
+            self._past.clear()
+            self._make_current(current)
+        head = self._store.committed
         if head > current.revision:
             changes = await self.changes(current.revision, head)
-            if len(changes) < 200:
+            if len(changes) < SMALL_CHANGE:
                 current = _moved(current, changes, head, catalogue)
             else:
-                current = await asyncio.to_thread(_moved, current, changes, head, catalogue)
-            self._current = current
+                before = current
+                current = await asyncio.to_thread(
+                    self._prepared, lambda: _moved(before, changes, head, catalogue)
+                )
+            self._make_current(current)
+        if current.overlay_size > max(4096, current.size // OVERLAY_SHARE) and not self._merging:
+            self._merging = True
+            self._spawn(self._merge(current, catalogue))
         return current
 
-    async def _load(self, head: int, catalogue: Catalogue) -> Topology:
-        """What Neo4j has now, called `head`; later changes may be in it, and taking them up again is harmless."""
+    def _make_current(self, topology: PackedTopology) -> None:
+        self._current = topology
+        for callback in self.moved:
+            callback(topology)
+
+    async def _merge(self, topology: PackedTopology, catalogue: Catalogue) -> None:
+        """Give the topology a base of its own while questions go on, then take up what came meanwhile."""
+        try:
+            merged = await asyncio.to_thread(self._prepared, topology.compacted)
+            changes = await self.changes(merged.revision, self._store.committed)
+            async with self._lock:
+                current = self._current
+                if current is None or self._digest != catalogue.digest:
+                    return  # another catalogue has come: everything was loaded anew
+                changes = await self.changes(merged.revision, current.revision)
+                until = current.revision
+                moved = await asyncio.to_thread(
+                    self._prepared, lambda: _moved(merged, changes, until, catalogue)
+                )
+                self.source = "overlay"
+                self._make_current(moved)
+            await self._save(merged, catalogue.digest)
+        except CmdbError as error:
+            _log.warning("topology_not_merged", error=str(error), doing="trying again later")
+        finally:
+            self._merging = False
+
+    def _prepared(self, made: Callable[[], PackedTopology]) -> PackedTopology:
+        topology = made()
+        for prepare in self.prepare:
+            prepare(topology)
+        return topology
+
+    async def _loaded(self, catalogue: Catalogue) -> PackedTopology:
+        """From the snapshot file if it fits, else from Neo4j."""
+        head = self._store.committed
+        snapshot = await asyncio.to_thread(read_snapshot, self._snapshot) if self._snapshot else None
+        if snapshot is not None and await self._fits(snapshot, catalogue, head):
+            self.source = "snapshot"
+            topology = snapshot.topology
+            return await asyncio.to_thread(self._prepared, lambda: topology)
         read = self._store.connection.read
         [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
-        edges = {row["type"]: row for row in await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)}
-        return await asyncio.to_thread(_unpacked, head, catalogue, items, edges)
+        edges = await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)
+        # Later changes may be in it, and taking them up again is harmless.
+        loaded = await asyncio.to_thread(
+            self._prepared, lambda: PackedTopology.of_columns(head, _packed(catalogue, items, edges))
+        )
+        self.source = "neo4j"
+        self._spawn(self._save_loaded(loaded, catalogue))
+        return loaded
+
+    async def _fits(self, snapshot: Snapshot, catalogue: Catalogue, head: int) -> bool:
+        revision = snapshot.topology.revision
+        if snapshot.catalogue != catalogue.digest or not head - MOST_REPLAYED <= revision <= head:
+            return False
+        return await self._ledger_hash(revision) == snapshot.ledger
+
+    async def _ledger_hash(self, revision: int) -> str:
+        if not revision:
+            return ""
+        try:
+            return (await self._store.history.revision(revision)).hash
+        except NotFound:
+            return "no such revision"
+
+    async def _save_loaded(self, topology: PackedTopology, catalogue: Catalogue) -> None:
+        """What was read while others wrote may be ahead of its number; only what stood still is kept."""
+        if self._store.committed == topology.revision:
+            await self._save(topology, catalogue.digest)
+
+    async def _save(self, topology: PackedTopology, digest: str) -> None:
+        if self._snapshot is None:
+            return
+        try:
+            snapshot = Snapshot(topology, await self._ledger_hash(topology.revision), digest)
+            await asyncio.to_thread(write_snapshot, self._snapshot, snapshot)
+        except (OSError, CmdbError) as error:
+            _log.warning("snapshot_not_written", path=str(self._snapshot), error=str(error))
+
+    def _spawn(self, coroutine: Any) -> None:  # noqa: ANN401 - any coroutine
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _moved(
-    topology: Topology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
-) -> Topology:
+    topology: PackedTopology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
+) -> PackedTopology:
     """The topology after changes some of which may be in it already, as they are when it was read meanwhile."""
     return _after(topology, latest(changes).values(), revision, catalogue)
 
 
-def _unpacked(
-    head: int, catalogue: Catalogue, items: Mapping[str, Any], edges: Mapping[str, Any]
-) -> Topology:
-    ids = dict(zip(items["keys"], items["ids"], strict=True))
-    columns = zip(items["ids"], items["names"], items["classes"], items["lifecycles"], strict=True)
-    listed = [_item(catalogue, *row) for row in columns]
-    return Topology.build(head, listed, _edges_of(catalogue, ids, edges))
+def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Columns:
+    kinds: dict[Kind, int] = {}
+    codes: dict[tuple[str, str, str], int] = {}
+    columns = zip(items["classes"], items["lifecycles"], items["criticalities"], strict=True)
+    kind = np.empty(len(items["ids"]), np.uint32)
+    for place, facts in enumerate(columns):
+        code = codes.get(facts)
+        if code is None:
+            code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
+        kind[place] = code
+    keys = np.array(items["keys"], np.int64)
+    order = np.argsort(keys)
+    sources, targets, labels = [], [], []
+    table: dict[Label, int] = {}
+    for row in edges:
+        ends = np.array(row["ends"], np.int64)
+        facts_of = EdgeFacts(row["required"] or None, row["strength"] or None, row["confidence"] or "declared")
+        edge = topology_edge(catalogue, EdgeKey(row["type"], "", "", row["group"] or ""), facts_of)
+        source, source_known = _numbers(keys, order, ends >> 32)
+        target, target_known = _numbers(keys, order, ends & 0xFFFFFFFF)
+        known = source_known & target_known  # others were made while we were loading: the changes since bring them
+        sources.append(source[known])
+        targets.append(target[known])
+        code = table.setdefault(label_of(edge), len(table))
+        labels.append(np.full(int(known.sum()), code, np.uint32))
+    none = [np.empty(0, np.int32)]
+    return Columns.pack(
+        Ids.of(items["ids"]),
+        Texts.of(items["names"]),
+        kind,
+        tuple(kinds),
+        np.concatenate(sources or none),
+        np.concatenate(targets or none),
+        np.concatenate(labels or [np.empty(0, np.uint32)]),
+        tuple(table),
+    )
 
 
-def _edges_of(
-    catalogue: Catalogue, ids: Mapping[int, str], edges: Mapping[str, Any]
-) -> Iterator[TopologyEdge]:
-    for kind, columns in edges.items():
-        names = ("ends", "groups", "required", "strengths", "confidences")
-        for ends, group, required, strength, confidence in zip(*(columns[n] for n in names), strict=True):
-            source, target = ids.get(ends >> 32), ids.get(ends & 0xFFFFFFFF)
-            if source is None or target is None:
-                continue  # made while we were loading: the changes since then bring it
-            facts = EdgeFacts(required or None, strength or None, confidence)
-            yield topology_edge(catalogue, EdgeKey(kind, source, target, group), facts)
+def _numbers(keys: Any, order: Any, wanted: Any) -> tuple[Any, Any]:  # noqa: ANN401 - arrays
+    """The places of these among `keys`, and which of them are there at all."""
+    if not len(keys):
+        return np.zeros(len(wanted), np.int32), np.zeros(len(wanted), bool)
+    places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+    numbers = order[places].astype(np.int32)
+    return numbers, keys[numbers] == wanted
 
 
-def _item(
-    catalogue: Catalogue, item_id: str, name: str, class_name: str, lifecycle: str | None
-) -> TopologyItem:
+def _kind(catalogue: Catalogue, class_name: str, lifecycle: str, criticality: str) -> Kind:
     item_class = catalogue.classes.get(class_name)
-    return TopologyItem(item_id, name, class_name, item_class.layer if item_class else None, lifecycle)
+    layer = item_class.layer if item_class else None
+    return Kind(class_name, layer, lifecycle or None, criticality or None)
 
 
 def topology_edge(catalogue: Catalogue, key: EdgeKey, facts: EdgeFacts) -> TopologyEdge:
@@ -178,8 +362,8 @@ class _Delta:
 
 
 def _after(
-    topology: Topology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
-) -> Topology:
+    topology: PackedTopology, changes: Iterable[ItemChange], revision: int, catalogue: Catalogue
+) -> PackedTopology:
     """The topology after net changes; an end that is missing in spite of them belongs to an edge that is gone."""
     delta = _Delta([], [], [], [])
     put: list[EdgeChange] = []
@@ -193,9 +377,13 @@ def _after(
                 delta.cut.append((edge.key.type, edge.key.source, edge.key.target, edge.key.group or None))
             else:
                 put.append(edge)
-    there = topology.items.keys() - set(delta.gone) | {item.id for item in delta.items}
+    gone, made = set(delta.gone), {item.id for item in delta.items}
+
+    def there(item_id: str) -> bool:
+        return item_id in made or (item_id not in gone and topology.number_of(item_id) is not None)
+
     for edge in put:
-        if edge.after is not None and edge.key.source in there and edge.key.target in there:
+        if edge.after is not None and there(edge.key.source) and there(edge.key.target):
             delta.edges.append(topology_edge(catalogue, edge.key, edge.after))
     return topology.with_changes(
         revision,
@@ -206,9 +394,12 @@ def _after(
     )
 
 
-def _changed(topology: Topology, change: ItemChange, catalogue: Catalogue) -> TopologyItem:
+def _changed(topology: PackedTopology, change: ItemChange, catalogue: Catalogue) -> TopologyItem:
     old, after = topology.items.get(change.item_id), change.after or {}
-    name = after.get("name", old.name if old else change.name)
-    class_name = after.get("class", old.class_name if old else change.class_name)
+    name = str(after.get("name", old.name if old else change.name))
+    class_name = str(after.get("class", old.class_name if old else change.class_name))
     lifecycle = after.get("lifecycle", old.lifecycle if old else None)
-    return _item(catalogue, change.item_id, str(name), str(class_name), str(lifecycle) if lifecycle else None)
+    differs = "criticality" in after or "criticality" in (change.before or {})  # taken away: only in what was before
+    criticality = after.get("criticality") if differs or old is None else old.criticality
+    kind = _kind(catalogue, class_name, str(lifecycle or ""), str(criticality or ""))
+    return TopologyItem(change.item_id, name, *kind)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.debian_packages import DATA, clauses, gates, observation, providers, read_packages
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 from impact.explanation import Explainer
 from impact.propagation import State, simulate_failure
 
@@ -41,8 +41,8 @@ def made() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def topology(made: dict[str, Any]) -> Topology:
-    return Topology.build(
+def topology(made: dict[str, Any]) -> PlainTopology:
+    return PlainTopology.build(
         1,
         [
             TopologyItem(i["key"], i["attributes"]["name"], i["class"], "software", "live")
@@ -64,7 +64,7 @@ def topology(made: dict[str, Any]) -> Topology:
 
 
 @with_data
-def test_the_figures_hang_together_as_the_module_says(made: dict[str, Any], topology: Topology) -> None:
+def test_the_figures_hang_together_as_the_module_says(made: dict[str, Any], topology: PlainTopology) -> None:
     edges = made["edges"]
     pairs = Counter((edge["from"], edge["to"]) for edge in edges)
     hard = {(edge["from"], edge["to"]) for edge in edges if "group" not in edge}
@@ -109,7 +109,7 @@ def test_clauses_are_lost_only_where_nothing_meets_them_or_as_repetitions() -> N
     ],
 )
 def test_what_is_reached_and_what_is_really_down(
-    topology: Topology, package: str, reached: int, down: int
+    topology: PlainTopology, package: str, reached: int, down: int
 ) -> None:
     """The figures of the data set's README, with the package itself counted in both."""
     impact = simulate_failure(topology, [package])
@@ -117,7 +117,7 @@ def test_what_is_reached_and_what_is_really_down(
 
 
 @with_data
-def test_every_package_that_perl_takes_down_has_a_path_of_packages_that_are_down(topology: Topology) -> None:
+def test_every_package_that_perl_takes_down_has_a_path_of_packages_that_are_down(topology: PlainTopology) -> None:
     impact = simulate_failure(topology, ["perl"])
     explainer = Explainer(impact)
     for package in impact.down:

@@ -9,7 +9,7 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmdb.model.topology import Topology, TopologyEdge
+from cmdb.model.topology import PlainTopology, TopologyEdge
 from impact.explanation import Explainer
 from impact.propagation import State, simulate_failure
 from tests.estates import Definition, built, chosen, estates, trees
@@ -19,7 +19,7 @@ from tests.topologies import (
 )
 
 
-def states(topology: Topology, failed: Iterable[str], pinned: Iterable[str] = ()) -> dict[str, str]:
+def states(topology: PlainTopology, failed: Iterable[str], pinned: Iterable[str] = ()) -> dict[str, str]:
     """Every reached CI with its state."""
     impact = simulate_failure(topology, tuple(failed), pinned=frozenset(pinned))
     return {item: state.value for item, state in impact.states.items()}
@@ -67,7 +67,7 @@ def test_the_order_of_evaluation_does_not_matter(data: st.DataObject) -> None:
 def test_the_answer_depends_neither_on_the_order_of_the_edges_nor_of_the_failed(data: st.DataObject) -> None:
     topology = data.draw(estates())
     failed = sorted(data.draw(chosen(topology)))
-    shuffled = Topology.build(
+    shuffled = PlainTopology.build(
         1,
         data.draw(st.permutations(list(topology.items.values()))),
         data.draw(st.permutations(list(topology.edges()))),
@@ -127,7 +127,7 @@ def test_a_further_alternative_never_makes_it_worse(data: st.DataObject) -> None
     assert set(simulate_failure(richer, failed).down) <= set(simulate_failure(topology, failed).down)
 
 
-def required_fits(topology: Topology, edge: TopologyEdge) -> bool:
+def required_fits(topology: PlainTopology, edge: TopologyEdge) -> bool:
     """Whether the group has the members it requires: else one more is one more that is needed."""
     group = [
         e for e in topology.dependencies_of(edge.source) if e.group == edge.group and e.strength == "hard"
@@ -135,7 +135,7 @@ def required_fits(topology: Topology, edge: TopologyEdge) -> bool:
     return max(e.required for e in group if isinstance(e.required, int)) <= len({e.target for e in group})
 
 
-def newly_vulnerable(topology: Topology, failed: frozenset[str], item: str) -> bool:
+def newly_vulnerable(topology: PlainTopology, failed: frozenset[str], item: str) -> bool:
     """Whether a single further failure takes `item` down that would not have done so before."""
     return any(
         item in simulate_failure(topology, (*failed, further)).down

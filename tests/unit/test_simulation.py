@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.model.packed_topology import PackedTopology
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, PlainTopology, TopologyEdge, TopologyItem
 from impact.errors import ContradictoryScenario, UnknownItems
 from impact.explanation import Explainer, to_columns
 from impact.failure_graph import Carrying, FailureGraph, Workspace
@@ -21,7 +21,7 @@ REFERENCES = [value for value in vars(topologies).values() if isinstance(value, 
 WORKSPACE = Workspace()
 
 
-def packed(topology: Topology, revision: int = 1) -> PackedTopology:
+def packed(topology: PlainTopology, revision: int = 1) -> PackedTopology:
     return PackedTopology.build(revision, topology.items.values(), topology.edges())
 
 
@@ -29,11 +29,11 @@ def asked(topology: PackedTopology, failed: set[str], pinned: frozenset[str] = f
     return simulate_on(FailureGraph.of(topology), WORKSPACE, failed, pinned)
 
 
-def contents(topology: Topology | PackedTopology) -> tuple[dict[str, TopologyItem], set[TopologyEdge]]:
+def contents(topology: PlainTopology | PackedTopology) -> tuple[dict[str, TopologyItem], set[TopologyEdge]]:
     return dict(topology.items), set(topology.edges())
 
 
-def same(fast: Impact, topology: Topology, **question: object) -> None:
+def same(fast: Impact, topology: PlainTopology, **question: object) -> None:
     """Every part of the answer is that of the plain implementation, explanations too."""
     plain = simulate_failure(topology, fast.failed, pinned=fast.pinned, **question)  # type: ignore[arg-type]
     assert list(fast.states.items()) == list(plain.states.items())
@@ -70,14 +70,15 @@ def test_random_estates(data: st.DataObject) -> None:
 def test_fewer_edges_by_confidence_and_type(data: st.DataObject) -> None:
     topology = data.draw(estates())
     failed = data.draw(chosen(topology))
-    confidence = data.draw(st.sampled_from(["declared", "observed", "inferred"]))
+    confidences: list[Confidence] = ["declared", "observed", "inferred"]
+    confidence = data.draw(st.sampled_from(confidences))
     types = data.draw(st.none() | st.frozensets(st.sampled_from(["DEPENDS_ON", "RUNS_ON", "USES"])))
     graph = FailureGraph.of(packed(topology), Carrying(confidence, types))
     fast = simulate_on(graph, WORKSPACE, set(failed))
     same(fast, topology, minimum_confidence=confidence, relationship_types=types)
 
 
-def changes(data: st.DataObject, before: Topology, other: Topology) -> dict[str, list[object]]:
+def changes(data: st.DataObject, before: PlainTopology, other: PlainTopology) -> dict[str, list[object]]:
     """Part of the way from one estate to another."""
     there = set(other.items)
     return {

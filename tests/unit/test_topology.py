@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmdb.errors import InvalidValue, NotFound
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem, members_needed
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem, members_needed
 from tests.estates import built
 from tests.topologies import CLUSTER_OF_CLUSTERS, PAIR
 
@@ -82,7 +82,7 @@ def test_a_topology_cannot_be_changed() -> None:
 
 def test_the_next_topology_leaves_this_one_as_it_was() -> None:
     before = PAIR.topology
-    kept = Topology.build(1, before.items.values(), before.edges())
+    kept = PlainTopology.build(1, before.items.values(), before.edges())
     after = before.with_changes(
         2,
         put_items=[TopologyItem("web-3", "web-3", "Server"), TopologyItem("shop", "new shop", "Application")],
@@ -162,7 +162,7 @@ def test_changing_is_the_same_as_building_anew(
     changed = built("abcd", before).with_changes(
         1, put_items=back, delete_items=deleted_items, put_edges=put, delete_edges=deleted_edges
     )
-    assert changed == Topology.build(1, items.values(), edges.values())
+    assert changed == PlainTopology.build(1, items.values(), edges.values())
 
 
 def test_memory_stays_lean() -> None:
@@ -170,7 +170,7 @@ def test_memory_stays_lean() -> None:
     ids = "0193f2a0-0000-7000-8000-{:012d}".format
     tracemalloc.start()
     try:
-        topology = Topology.build(
+        topology = PlainTopology.build(
             1,
             (TopologyItem(ids(i), f"ci-{i}", "Server", "compute", "live") for i in range(6_500)),
             (

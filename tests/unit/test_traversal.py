@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import BadRequest
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 from impact.errors import UnknownItems
 from impact.traversal import Direction, dependencies, dependents, shortest_paths
 from tests.estates import estates
 from tests.topologies import CLUSTER_OF_CLUSTERS, CYCLE, DUAL_POWER, PAIR, graph
 
 LAYERS = {"service": "business", "app": "application", "vm": "compute", "rack": "facility"}
-LAYERED = Topology.build(
+LAYERED = PlainTopology.build(
     1,
     [TopologyItem(name, name, "Thing", layer) for name, layer in LAYERS.items()],
     [
@@ -151,7 +151,7 @@ def test_of_an_item_to_itself_there_is_no_path() -> None:
     assert shortest_paths(CYCLE.topology, "auth", "auth").found == ()
 
 
-def reference(topology: Topology) -> nx.DiGraph[str]:
+def reference(topology: PlainTopology) -> nx.DiGraph[str]:
     directed: nx.DiGraph[str] = nx.DiGraph([(edge.source, edge.target) for edge in topology.edges()])
     directed.add_nodes_from(topology.items)
     return directed
@@ -184,7 +184,7 @@ def test_walks_and_paths_are_those_of_networkx(data: st.DataObject) -> None:
 @given(st.data())
 def test_the_edges_of_a_walk_are_the_induced_sub_graph(data: st.DataObject) -> None:
     drawn = data.draw(estates())
-    topology = Topology.build(
+    topology = PlainTopology.build(
         1, drawn.items.values(), [replace(e, strength=None) if e.type == "USES" else e for e in drawn.edges()]
     )
     start = data.draw(st.sampled_from(sorted(topology.items)))

@@ -1,0 +1,99 @@
+"""The engine: one per process, it keeps the arrays of the topologies that are asked about, and working memory.
+
+Promises: any number of threads may ask at once; a question sees one topology from beginning to end. A graph is made when
+it is first needed and follows its topology from then on; `follow` does that for the present before anybody asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Set
+from contextlib import contextmanager
+
+from cmdb.model.packed_topology import Columns, PackedTopology
+from cmdb.model.topology import Confidence
+from impact.failure_graph import Base, Carrying, FailureGraph, Workspace
+from impact.simulation import Impact, simulate_on
+
+KEPT_GRAPHS = 8
+"""Graphs of other questions (types, confidence, the past) that are kept."""
+KEPT_BASES = 4
+
+
+class Engine:
+    """Graphs and workspaces for questions about any topology."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._graphs: OrderedDict[tuple[int, Carrying], FailureGraph] = OrderedDict()
+        self._bases: OrderedDict[tuple[int, Carrying], Base] = OrderedDict()
+        self._present: FailureGraph | None = None
+        self._idle: list[Workspace] = []
+
+    def follow(self, topology: PackedTopology) -> None:
+        """This is the present from now on. Cheap where it was made from the present until now by a small change."""
+        present = self._present
+        if present is None or present.topology.columns is not topology.columns:
+            self._present = self.graph(topology)
+        else:
+            self._present = present.following(topology)
+
+    def graph(self, topology: PackedTopology, carrying: Carrying | None = None) -> FailureGraph:
+        """The failure graph of a topology for one kind of question."""
+        wanted = carrying or Carrying()
+        present = self._present if wanted == Carrying() else None
+        if present is not None and present.topology is topology:
+            return present
+        key = (id(topology), wanted)
+        with self._lock:
+            found = self._graphs.get(key)
+            if found is not None and found.topology is topology:
+                self._graphs.move_to_end(key)
+                return found
+        if present is not None and present.base.columns is topology.columns:
+            made = present.following(topology)
+        else:
+            made = FailureGraph.of(topology, base=self._base(topology.columns, wanted))
+        with self._lock:
+            self._graphs[key] = made
+            while len(self._graphs) > KEPT_GRAPHS:
+                self._graphs.popitem(last=False)
+        return made
+
+    def _base(self, columns: Columns, carrying: Carrying) -> Base:
+        key = (id(columns), carrying)
+        with self._lock:
+            found = self._bases.get(key)
+        if found is not None and found.columns is columns:
+            return found
+        made = Base.of(columns, carrying)
+        with self._lock:
+            self._bases[key] = made
+            while len(self._bases) > KEPT_BASES:
+                self._bases.popitem(last=False)
+        return made
+
+    @contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        """Working memory of one's own for a while. After an error it is not used again: it may not be clean."""
+        with self._lock:
+            workspace = self._idle.pop() if self._idle else Workspace()
+        yield workspace
+        with self._lock:
+            self._idle.append(workspace)
+
+    def simulate_failure(
+        self,
+        topology: PackedTopology,
+        down: Collection[str],
+        *,
+        pinned: Set[str] = frozenset(),
+        minimum_confidence: Confidence = "inferred",
+        relationship_types: Set[str] | None = None,
+    ) -> Impact:
+        """What `impact.propagation.simulate_failure` says, with the same arguments and errors."""
+        types = frozenset(relationship_types) if relationship_types is not None else None
+        graph = self.graph(topology, Carrying(minimum_confidence, types))
+        with self.workspace() as workspace:
+            return simulate_on(graph, workspace, set(down), pinned)
