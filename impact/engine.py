@@ -1,7 +1,7 @@
 """The engine: one per process, it keeps the arrays of the topologies that are asked about, and working memory.
 
-Promises: any number of threads may ask at once; a question sees one topology from beginning to end. A graph is made when
-it is first needed and follows its topology from then on; `follow` does that for the present before anybody asks.
+Promises: any number of threads may ask at once; a question sees one topology from beginning to end. A graph is made
+when it is first needed and follows its topology from then on; `follow` does that for the present before anybody asks.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class Engine:
             self._present = self.graph(topology)
         else:
             self._present = present.following(topology)
+
+    def warm(self, topology: PackedTopology) -> None:
+        """Make what questions about a topology will need, before it is the present."""
+        self.graph(topology)
 
     def graph(self, topology: PackedTopology, carrying: Carrying | None = None) -> FailureGraph:
         """The failure graph of a topology for one kind of question."""

@@ -242,7 +242,9 @@ class _Hops:
                 waiting.pop()
                 continue
             causes = list(self._causes(current, self._rounds[current]))
-            inside = [cause for cause in causes if self._outside is None or cause not in self._outside._rounds]
+            inside = [
+                cause for cause in causes if self._outside is None or cause not in self._outside._rounds
+            ]
             missing = [cause for cause in inside if cause not in self._lengths]
             if missing:
                 waiting += missing

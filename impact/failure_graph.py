@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import Columns, Label, PackedTopology
@@ -40,6 +41,7 @@ from impact.failure_kernels import (
 from impact.gates import RANK
 
 FEWEST_ROUNDS = 256
+Number = TypeVar("Number", np.int8, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Overlay:
     key: Int32s
     head: Int32s
     entry: Int32s
-    kind: Any
+    kind: npt.NDArray[np.int8]
     next: Int32s
     slack: Int32s
     owner: Int32s
@@ -245,7 +247,9 @@ class FailureGraph:
         object.__setattr__(self, "flagged", (nodes, marks))
 
     @classmethod
-    def of(cls, topology: PackedTopology, carrying: Carrying | None = None, base: Base | None = None) -> FailureGraph:
+    def of(
+        cls, topology: PackedTopology, carrying: Carrying | None = None, base: Base | None = None
+    ) -> FailureGraph:
         """The graph of a topology; `base`: that of its columns, where it is there already."""
         if base is None or base.columns is not topology.columns:
             base = Base.of(topology.columns, carrying or Carrying())
@@ -328,11 +332,13 @@ def _new_scratch(graph: FailureGraph, rounds: int) -> Scratch:
     )
 
 
-def _rewritten(topology: PackedTopology, base: Base, overlay: Overlay, sources: Iterable[int] | Set[int]) -> Overlay:
+def _rewritten(
+    topology: PackedTopology, base: Base, overlay: Overlay, sources: Iterable[int] | Set[int]
+) -> Overlay:
     for source in sources:
         overlay.rewrite(topology, base.carrying, len(base.gate_slack), source)
     return overlay
 
 
-def _doubled(array: Any) -> Any:
+def _doubled(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return np.concatenate([array, np.empty_like(array)])

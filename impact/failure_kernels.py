@@ -1,4 +1,6 @@
-"""The compiled loops of the impact engine. `impact.failure_graph` says what the arrays are; `impact.propagation` what is true.
+"""The compiled loops of the impact engine.
+
+`impact.failure_graph` says what the arrays are, `impact.propagation` what is true of them.
 
 Each kernel walks from dependencies to dependents. Costs are proportional to what it reaches: what it marked in its
 scratch arrays it takes back before it returns, so that the next question finds them clean.
@@ -341,8 +343,10 @@ def reach(
 
 
 @kernel
-def judge_gates(arrays: Arrays, marks: Marks, gates: Int32s, touched: Int32s, noted: int, queue: Int32s) -> int:
-    """Of the gates that lost members: who lost the last spare is at risk and goes to `queue`, the others are reduced."""
+def judge_gates(
+    arrays: Arrays, marks: Marks, gates: Int32s, touched: Int32s, noted: int, queue: Int32s
+) -> int:
+    """Who lost the last spare of a gate is at risk and goes to `queue`; who lost another is reduced."""
     tail = 0
     for place in range(noted):
         gate = touched[place]
@@ -486,7 +490,7 @@ def degrade(
                 at = _extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind == SINGLE or kind == GATE:
+                    if kind in (SINGLE, GATE):
                         if kind == GATE:
                             other = gates[other, 0]
                         if marks[other] & stop == 0:
@@ -508,14 +512,12 @@ def take_back(
         marks[queue[place]] &= STANDING
     for place in range(noted):
         gate = touched[place]
-        gates[gate, 1] = (
-            arrays.gate_slack[gate] if gate < base_gates else arrays.x_slack[gate - base_gates]
-        )
+        gates[gate, 1] = arrays.gate_slack[gate] if gate < base_gates else arrays.x_slack[gate - base_gates]
 
 
 @kernel
 def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Marks, sizes: Int64s) -> None:
-    """Copy what was reached, with one state each (5 down, 4 degraded, 3 at risk, 2 reduced, 1 protected), and count: `sizes[8 + state]`."""
+    """Copy what was reached with one state each, as numbered in `impact.simulation`; count in `sizes[8:]`."""
     for place in range(count):
         node = queue[place]
         mark = marks[node]

@@ -17,4 +17,3 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile at the first call for the types it is given; later processes load it from the cache in milliseconds."""
     return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
-

@@ -1,7 +1,7 @@
 """What a failure does to everything else, on arrays: the answer of `impact.propagation` for estates of any size.
 
-Promises: the same states, distances, rounds and therefore the same explanations as the plain implementation, which tests
-hold it to. An answer is true of one topology, keeps numbers instead of objects, and gives objects out page by page.
+Promises: the same states, distances, rounds and therefore the same explanations as the plain implementation, which
+tests hold it to. An answer is true of one topology, keeps numbers, and gives objects out page by page.
 """
 
 from __future__ import annotations
@@ -121,15 +121,51 @@ class Impact:
         found = [self._page(places[self.codes[places] == code], len(places), 0) for code in range(5, 0, -1)]
         return np.concatenate(found)
 
+    def parties(self, relationship_type: str) -> list[Party]:
+        """Who stands at the other end of this type (OWNED_BY, SUPPORTED_BY, ...) of what is down, degraded or at risk.
+
+        Worst state first, then the most items, then by id.
+        """
+        places = np.flatnonzero(self.codes >= CODES[State.AT_RISK])
+        order = np.argsort(self.nodes[places])
+        concerned, codes = self.nodes[places][order], self.codes[places][order]
+        near, far = self.topology.hops(concerned, lambda label: label.type == relationship_type)
+        pairs = np.unique(np.stack([far, near]), axis=1)
+        far, near = pairs[0], pairs[1]
+        parties, starts, items = np.unique(far, return_index=True, return_counts=True)
+        if not len(parties):
+            return []
+        worst = np.maximum.reduceat(codes[np.searchsorted(concerned, near)], starts)
+        found = [
+            Party(self.topology.id_of(party), STATES[code], count)
+            for party, code, count in zip(parties.tolist(), worst.tolist(), items.tolist(), strict=True)
+        ]
+        return sorted(found, key=lambda party: (-CODES[party.worst], -party.items, party.id))
+
+    def worse_than(self, before: Impact) -> npt.NDArray[np.bool_]:
+        """Which of the reached are in a worse state than in another answer on the same topology: bool, by place."""
+        base = np.zeros(self.topology.size, np.uint8)
+        base[before.nodes] = before.codes
+        return self.codes > base[self.nodes]
+
     def services(self, service_classes: Set[str] = SERVICE_CLASSES) -> tuple[str, ...]:
         """The reached CIs of these classes (name subclasses too), worst state first."""
         places = self.of_kind(lambda kind: kind.class_name in service_classes)
         return tuple(self.topology.id_of(number) for number in self.nodes[places].tolist())
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Somebody concerned: the worst state among the items that are theirs, and how many those are."""
+
+    id: str
+    worst: State
+    items: int
+
+
 @dataclass(frozen=True, eq=False)
 class Rounds:
-    """Nodes in the order in which they joined, round by round; `levels`: where each round begins; `first`: its number."""
+    """Nodes in the order in which they joined; `levels`: where each round begins; `first`: the number of the first."""
 
     nodes: Int32s
     levels: Int32s
@@ -153,7 +189,9 @@ class Rounds:
     def round_of(self, number: int) -> int | None:
         """The round in which a node joined."""
         place = self.place(number)
-        return None if place is None else int(np.searchsorted(self.levels, place, side="right")) - 1 + self.first
+        return (
+            None if place is None else int(np.searchsorted(self.levels, place, side="right")) - 1 + self.first
+        )
 
 
 class _ById(Mapping[str, int]):
@@ -198,7 +236,9 @@ class _States(Mapping[str, State]):
         return len(self._impact.nodes)
 
 
-def simulate_on(graph: FailureGraph, workspace: Workspace, down: Set[str], pinned: Set[str] = frozenset()) -> Impact:
+def simulate_on(
+    graph: FailureGraph, workspace: Workspace, down: Set[str], pinned: Set[str] = frozenset()
+) -> Impact:
     """The impact of the CIs `down` failing together, on top of nothing else: name what is down already as well.
 
     `pinned` are taken to stay up and well. Raises `UnknownItems` for ids the topology does not have,

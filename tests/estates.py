@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from cmdb.model.topology import Strength, PlainTopology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, Strength, TopologyEdge, TopologyItem
 
 NAMES = "abcdefg"
 

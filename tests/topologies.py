@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cmdb.model.topology import Confidence, Strength, PlainTopology, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, PlainTopology, Strength, TopologyEdge, TopologyItem
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Text in columns: a million names or ids as two arrays instead of a million objects.
 
-Promises: immutable; what goes in comes out unchanged; an id is found in logarithmic time. Numbers are positions, from 0.
+Promises: immutable; what goes in comes out unchanged; an id is found in logarithmic time. Numbers are positions.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -50,7 +51,7 @@ class Texts:
 
     def __iter__(self) -> Iterator[str]:
         data, ends = self.blob.tobytes(), self.starts.tolist()
-        return (data[a:b].decode() for a, b in zip(ends, ends[1:], strict=False))
+        return (data[a:b].decode() for a, b in pairwise(ends))
 
     def take(self, numbers: npt.NDArray[np.integer]) -> Texts:
         """The texts of these numbers, in their order."""
@@ -150,7 +151,8 @@ class Ids:
         digits = np.empty((len(keys), 32), np.uint8)
         digits[:, 0::2], digits[:, 1::2] = nibbles >> 4, nibbles & 15
         text[:, _DIGITS] = np.frombuffer(b"0123456789abcdef", np.uint8)[digits]
-        return text.reshape(-1).view("S36")
+        packed: npt.NDArray[np.bytes_] = text.reshape(-1).view("S36")
+        return packed
 
 
 def _packed(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_] | None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from heapq import merge
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +142,12 @@ class PackedTopology:
 
     @classmethod
     def build(
-        cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge], *, arrange: bool = True
+        cls,
+        revision: int,
+        items: Iterable[TopologyItem],
+        edges: Iterable[TopologyEdge],
+        *,
+        arrange: bool = True,
     ) -> PackedTopology:
         """A topology of these; of two with one identity the later wins. `NotFound` on a loose end."""
         listed = list({item.id: item for item in items}.values())
@@ -187,6 +193,26 @@ class PackedTopology:
         if number is None:
             number = self.columns.ids.find(item_id)
         return None if number is None or (number in self.changed and self.changed[number] is None) else number
+
+    def ids_from(self, begin: str) -> Iterator[str]:
+        """The ids of all items from `begin` on, in ascending order."""
+        new = sorted(
+            i for i, number in self.new_numbers.items() if i >= begin and self.changed[number] is not None
+        )
+        return merge(self._base_ids_from(begin), new)
+
+    def _base_ids_from(self, begin: str) -> Iterator[str]:
+        ids = self.columns.ids
+        low, high = 0, len(ids)
+        while low < high:
+            middle = (low + high) // 2
+            if ids[ids.order[middle]] < begin:
+                low = middle + 1
+            else:
+                high = middle
+        for number in ids.order[low:]:
+            if self.changed.get(int(number), ...) is not None:
+                yield ids[number]
 
     def item(self, number: int) -> TopologyItem:
         """An item by its number. Raises `NotFound` for one that is gone."""
@@ -301,9 +327,8 @@ class PackedTopology:
         found = []
         for number in sorted(asked):
             edges = self.extra.get(number, {}).values() if backwards else self.out.get(number, ())
-            for edge in edges:
-                if walked(label_of(edge)):
-                    found.append((number, self.known(edge.source if backwards else edge.target)))
+            far = [e.source if backwards else e.target for e in edges if walked(label_of(e))]
+            found += [(number, self.known(item_id)) for item_id in far]
         return found
 
     @property
@@ -525,7 +550,9 @@ class _Change:
         source, target = self._number(edge.source), self._number(edge.target)
         if source is None or target is None:
             missing = edge.source if source is None else edge.target
-            raise NotFound("item", missing, f"edge {edge.type} from {edge.source} to {edge.target} ends there")
+            raise NotFound(
+                "item", missing, f"edge {edge.type} from {edge.source} to {edge.target} ends there"
+            )
         edges = self._edges_of(source)
         self._count += edge.key not in edges
         edges[edge.key] = edge
@@ -559,7 +586,9 @@ def label_of(edge: TopologyEdge) -> Label:
 
 
 def _edge(source: str, target: str, label: Label) -> TopologyEdge:
-    return TopologyEdge(label.type, source, target, label.group, label.required, label.strength, label.confidence)
+    return TopologyEdge(
+        label.type, source, target, label.group, label.required, label.strength, label.confidence
+    )
 
 
 def _require_ends(edge: TopologyEdge, known: Mapping[str, int]) -> None:
@@ -570,8 +599,7 @@ def _require_ends(edge: TopologyEdge, known: Mapping[str, int]) -> None:
 
 def _narrow(codes: Labels) -> Labels:
     narrow = np.uint16 if not len(codes) or codes.max() <= np.iinfo(np.uint16).max else np.uint32
-    narrowed: Labels = np.ascontiguousarray(codes, narrow)
-    return narrowed
+    return cast(Labels, np.ascontiguousarray(codes, narrow))
 
 
 def _starts(ends: npt.NDArray[np.integer], size: int) -> Int32s:
@@ -599,7 +627,9 @@ def breadth_first(size: int, source: Int32s, target: Int32s) -> Int32s:
             order.append(frontier)
             lengths = starts[frontier + 1] - starts[frontier]
             ends = np.cumsum(lengths)
-            places = np.arange(ends[-1], dtype=np.int64) + np.repeat(starts[frontier] - (ends - lengths), lengths)
+            places = np.arange(ends[-1], dtype=np.int64) + np.repeat(
+                starts[frontier] - (ends - lengths), lengths
+            )
             reached = dependents[places]
             reached = reached[~seen[reached]]
             _, first = np.unique(reached, return_index=True)

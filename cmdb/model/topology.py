@@ -139,7 +139,9 @@ class PlainTopology:
     _dependents: _Adjacency
 
     @classmethod
-    def build(cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge]) -> PlainTopology:
+    def build(
+        cls, revision: int, items: Iterable[TopologyItem], edges: Iterable[TopologyEdge]
+    ) -> PlainTopology:
         """A topology of these; of two with one identity the later wins. `NotFound` on a loose end."""
         empty = cls(revision, MappingProxyType({}), {}, {})
         return empty.with_changes(revision, put_items=items, put_edges=edges)

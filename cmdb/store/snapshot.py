@@ -30,7 +30,7 @@ _AT_ONCE = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A topology without overlay; `ledger`: the hash of its revision; `catalogue`: the digest of the one it rests on."""
+    """A topology without overlay; the hash of its revision in the ledger; the digest of the catalogue it rests on."""
 
     topology: PackedTopology
     ledger: str

@@ -148,9 +148,7 @@ class LiveTopology:
         return past
 
     def _is_new(self, topology: PackedTopology) -> bool:
-        return (
-            topology.revision >= self._store.committed and self._digest == self._store.catalogue.digest
-        )
+        return topology.revision >= self._store.committed and self._digest == self._store.catalogue.digest
 
     async def _follow(self) -> None:
         """Stay in step for as long as the process runs; what fails is tried again."""
@@ -298,11 +296,15 @@ def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapp
     table: dict[Label, int] = {}
     for row in edges:
         ends = np.array(row["ends"], np.int64)
-        facts_of = EdgeFacts(row["required"] or None, row["strength"] or None, row["confidence"] or "declared")
+        facts_of = EdgeFacts(
+            row["required"] or None, row["strength"] or None, row["confidence"] or "declared"
+        )
         edge = topology_edge(catalogue, EdgeKey(row["type"], "", "", row["group"] or ""), facts_of)
         source, source_known = _numbers(keys, order, ends >> 32)
         target, target_known = _numbers(keys, order, ends & 0xFFFFFFFF)
-        known = source_known & target_known  # others were made while we were loading: the changes since bring them
+        known = (
+            source_known & target_known
+        )  # others were made while we were loading: the changes since bring them
         sources.append(source[known])
         targets.append(target[known])
         code = table.setdefault(label_of(edge), len(table))
@@ -399,7 +401,9 @@ def _changed(topology: PackedTopology, change: ItemChange, catalogue: Catalogue)
     name = str(after.get("name", old.name if old else change.name))
     class_name = str(after.get("class", old.class_name if old else change.class_name))
     lifecycle = after.get("lifecycle", old.lifecycle if old else None)
-    differs = "criticality" in after or "criticality" in (change.before or {})  # taken away: only in what was before
+    differs = "criticality" in after or "criticality" in (
+        change.before or {}
+    )  # taken away: only in what was before
     criticality = after.get("criticality") if differs or old is None else old.criticality
     kind = _kind(catalogue, class_name, str(lifecycle or ""), str(criticality or ""))
     return TopologyItem(change.item_id, name, *kind)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,8 @@ from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, Trans
 
 READY_SECONDS = 2.0
 HEAL_SECONDS = 5.0
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter from the event loop: Python's 5 ms are all that a request may wait."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048
 FIRST_TOKEN_LIFETIME = timedelta(days=366)
@@ -77,6 +80,7 @@ class Service:
     async def stop(self) -> None:
         """Close sockets and take no more; what was accepted is finished by whoever closes the store."""
         await self.endpoint.stop()
+        await self.services.topologies.close()
         await self.schemas.stop()
 
     def app(self) -> SecurityHeaders:
@@ -207,6 +211,7 @@ def _write_secret(file: Path, text: str) -> None:
 
 def serve(settings: Settings) -> None:
     """Run the service in this process until it is told to stop; see `serving`."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     with suppress(asyncio.CancelledError):  # told to stop while it was starting
         uvloop.run(serving(settings, progress=Console(stderr=True)))
 
@@ -228,12 +233,10 @@ async def serving(
             file = await first_token(service.services.tokens, settings.data)
             if file is not None:
                 _log.info("admin_token_written", file=str(file))
-            warming = asyncio.create_task(_warm(service.services), name="warm")
+            service.services.topologies.start()
             try:
                 await _run(service, settings, listener, started)
             finally:
-                warming.cancel()
-                await asyncio.gather(warming, return_exceptions=True)
                 await service.stop()
 
 
@@ -255,16 +258,6 @@ def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
 def _cancel_this_task() -> Callable[[], object]:
     task = asyncio.current_task()
     return task.cancel if task is not None else lambda: None
-
-
-async def _warm(services: Services) -> None:
-    """Load the topology before the first question, and keep it in step, so that no question waits for long."""
-    while True:
-        try:
-            await services.topologies.at_head()
-        except CmdbError as error:
-            _log.warning("topology_not_loaded", error=str(error))
-        await asyncio.sleep(1.0)
 
 
 class _Server(uvicorn.Server):

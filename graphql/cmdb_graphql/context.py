@@ -20,6 +20,7 @@ from cmdb_graphql.access import Action, Authenticator, Caller, Secrets, require
 from cmdb_graphql.limits import Limits
 from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
+from impact.engine import Engine
 
 if TYPE_CHECKING:
     from cmdb_graphql.schema import SchemaRegistry
@@ -38,6 +39,7 @@ class Services:
     """Set by the service, which is built round both."""
     present: PresentReader = field(init=False)
     topologies: LiveTopology = field(init=False)
+    engine: Engine = field(init=False)
     views: Views = field(init=False)
     tokens: Tokens = field(init=False)
     authenticator: Authenticator = field(init=False)
@@ -46,7 +48,10 @@ class Services:
     def __post_init__(self) -> None:
         store = self.store
         self.present = PresentReader(store.connection, lambda: store.catalogue)
-        self.topologies = LiveTopology(store)
+        self.topologies = LiveTopology(store, self.settings.data / "topology.snapshot")
+        self.engine = Engine()
+        self.topologies.prepare.append(self.engine.warm)
+        self.topologies.moved.append(self.engine.follow)
         self.views = Views(store, self.present, self.topologies)
         self.tokens = Tokens(store.connection)
         self.authenticator = Authenticator(self.tokens)

@@ -13,6 +13,7 @@ from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest, NotFound
 from cmdb.model.catalogue import Catalogue
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Topology, TopologyEdge
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context, checked_first
@@ -28,6 +29,10 @@ Described = strawberry.argument
 MAX_WALK = 10_000
 MAX_PATHS = 100
 
+AtLeast = Annotated[
+    Long | None,
+    Described(description="Be true of this revision or a later one: it is waited for, 5 seconds at most."),
+]
 Depth = Annotated[int | None, Described(description="Hops at most; all where it is not given.")]
 WalkedTypes = Annotated[
     list[str] | None,
@@ -185,9 +190,12 @@ class GraphQueries:
         layers: ReportedLayers = None,
         limit: int = 1000,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> NeighbourhoodType:
         """What an item needs, directly and indirectly."""
-        return await _walk(info.context, Direction.DEPENDENCIES, str(id), depth, types, layers, limit, as_of)
+        return await _walk(
+            info.context, Direction.DEPENDENCIES, str(id), depth, types, layers, limit, as_of, at_least
+        )
 
     @documented
     async def dependents(
@@ -199,9 +207,12 @@ class GraphQueries:
         layers: ReportedLayers = None,
         limit: int = 1000,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> NeighbourhoodType:
         """What needs an item, directly and indirectly."""
-        return await _walk(info.context, Direction.DEPENDENTS, str(id), depth, types, layers, limit, as_of)
+        return await _walk(
+            info.context, Direction.DEPENDENTS, str(id), depth, types, layers, limit, as_of, at_least
+        )
 
     @documented
     async def paths(
@@ -213,10 +224,11 @@ class GraphQueries:
         max_depth: int = 20,
         limit: int = 20,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> PathsType:
         """All shortest paths between two items, along dependencies and along dependents."""
         context = info.context
-        topology = await topology_of(context, as_of)
+        topology = await topology_of(context, as_of, at_least)
         chosen = chosen_types(context.store.catalogue, types)
         if limit > MAX_PATHS:
             raise BadRequest(f"limit is {limit}; at most {MAX_PATHS} paths are given")
@@ -247,10 +259,11 @@ class GraphQueries:
         first: int = 100,
         after: str | None = None,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> EdgePage:
         """Edges as they stand: of one item on both sides, or of everything."""
         context = info.context
-        topology = await topology_of(context, as_of)
+        topology = await topology_of(context, as_of, at_least)
         chosen = chosen_types(context.store.catalogue, types)
         first = checked_first(first, context)
         page, more = await asyncio.to_thread(_edge_page, topology, item, chosen, first, after)
@@ -263,13 +276,25 @@ class GraphQueries:
         )
 
 
-async def topology_of(context: Context, as_of: AsOfInput | None) -> Topology:
-    """The topology now, or at a moment of the past. Raises `BadRequest`, `NotFound`, `Forbidden`."""
+async def topology_of(
+    context: Context, as_of: AsOfInput | None, at_least: int | None = None
+) -> PackedTopology:
+    """The topology now, or at a moment of the past; now is `at_least` that revision, for which it waits.
+
+    Raises `BadRequest`, `NotFound`, `Forbidden`.
+    """
     context.require(Action.READ)
     at = await context.revision_of(as_of)
     topologies = context.services.topologies
-    topology = await (topologies.at_head() if at is None else topologies.at(at))
-    context.read_at(topology.revision if at is not None else None)
+    if at is not None and at_least is not None:
+        raise BadRequest("asOf and atLeast exclude each other; give one of them")
+    if at is not None:
+        topology = await topologies.at(at)
+    elif at_least is not None:
+        topology = await topologies.reached(at_least)
+    else:
+        topology = await topologies.at_head()
+    context.read_at(topology.revision)
     return topology
 
 
@@ -282,8 +307,9 @@ async def _walk(
     layers: list[str] | None,
     limit: int,
     as_of: AsOfInput | None,
+    at_least: int | None,
 ) -> NeighbourhoodType:
-    topology = await topology_of(context, as_of)
+    topology = await topology_of(context, as_of, at_least)
     chosen = chosen_types(context.store.catalogue, types)
     if limit > MAX_WALK:
         raise BadRequest(f"limit is {limit}; at most {MAX_WALK} items are reported")
@@ -308,7 +334,7 @@ def chosen_types(catalogue: Catalogue, types: list[str] | None) -> frozenset[str
 
 
 def _edge_page(
-    topology: Topology, item: str | None, types: frozenset[str] | None, first: int, after: str | None
+    topology: PackedTopology, item: str | None, types: frozenset[str] | None, first: int, after: str | None
 ) -> tuple[list[TopologyEdge], bool]:
     if item is not None and item not in topology.items:
         raise NotFound("item", item, f"revision {topology.revision} has none of that id")
@@ -317,7 +343,7 @@ def _edge_page(
     if item is not None:
         edges = sorted({*topology.dependencies_of(item), *topology.dependents_of(item)}, key=_edge_order)
     else:
-        sources = sorted(source for source in topology.items if source >= begin)
+        sources = topology.ids_from(begin)
         edges = (edge for s in sources for edge in sorted(topology.dependencies_of(s), key=_edge_order))
     wanted = (
         edge

@@ -1,31 +1,37 @@
-"""What a failure would do: answered from the topology, in a thread."""
+"""What a failure would do: answered by the engine, in a thread."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
-from itertools import islice
 from typing import Annotated, Any, Self
 
+import numpy as np
 import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
-from cmdb.model.topology import Topology
+from cmdb.model.catalogue import Catalogue
+from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence
-from cmdb_graphql.graph import ItemSummary, chosen_types, topology_of
+from cmdb_graphql.graph import AtLeast, ItemSummary, chosen_types, topology_of
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Json, Long
-from impact.explanation import Explainer, Fact, to_columns
-from impact.propagation import SERVICE_CLASSES, ImpactSet, State, simulate_failure
+from impact.engine import Engine
+from impact.explanation import Explainer, Explanation, Fact, to_columns
+from impact.propagation import SERVICE_CLASSES, State
+from impact.simulation import Impact, Party
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
 
 MAX_DOWN = 1_000
+MAX_PAGE = 1_000
+MAX_RECORD = 10_000
 
 
 @strawberry.enum(description="What a failure makes of an item, worst first; UP: it is not reached.")
@@ -61,7 +67,7 @@ class FactType:
     members: list[FactMember]
 
     @classmethod
-    def of(cls, topology: Topology, fact: Fact) -> Self:
+    def of(cls, topology: PackedTopology, fact: Fact) -> Self:
         """The same for GraphQL."""
         return cls(
             code=fact.code,
@@ -89,67 +95,199 @@ class ImpactedItem:
     name: str
     layer: str | None
     lifecycle: str | None
+    criticality: str | None
     state: ImpactState
+    before: ImpactState = strawberry.field(
+        description="Its state with what is down already alone; UP where nothing is."
+    )
     distance: int = strawberry.field(description="Hops from the nearest failed item.")
     answer: strawberry.Private[Answer]
 
     @documented
-    def because(self) -> list[FactType]:
+    async def because(self) -> list[FactType]:
         """Why it is in its state."""
-        facts = self.answer.explainer.explain(str(self.id)).facts
-        return [FactType.of(self.answer.topology, fact) for fact in facts]
+        explanation = await self.answer.explanation(str(self.id))
+        return [FactType.of(self.answer.impact.topology, fact) for fact in explanation.facts]
 
     @documented
-    def path(self) -> list[ItemSummary]:
+    async def path(self) -> list[ItemSummary]:
         """The shortest chain of causes, from the item to a failed one."""
-        path = self.answer.explainer.explain(str(self.id)).path
-        return [ItemSummary.of(self.answer.topology, item) for item in path]
+        explanation = await self.answer.explanation(str(self.id))
+        return [ItemSummary.of(self.answer.impact.topology, item) for item in explanation.path]
+
+
+@strawberry.type(name="ImpactedParty", description="Somebody whom a failure concerns.")
+class ImpactedParty:
+    """A party at the other end of an edge of what is down, degraded or at risk."""
+
+    id: strawberry.ID
+    class_name: str = strawberry.field(name="class")
+    name: str
+    worst: ImpactState = strawberry.field(description="The worst state among the items that are theirs.")
+    items: int = strawberry.field(description="How many of them are down, degraded or at risk.")
+
+    @classmethod
+    def of(cls, topology: PackedTopology, party: Party) -> Self:
+        """The same for GraphQL."""
+        item = topology.items[party.id]
+        return cls(
+            id=strawberry.ID(item.id),
+            class_name=item.class_name,
+            name=item.name,
+            worst=ImpactState(party.worst.value),
+            items=party.items,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the engine; the same for the typed answer, the bulk form and exports."""
+
+    down: tuple[str, ...]
+    already_down: tuple[str, ...]
+    pinned: tuple[str, ...]
+    minimum_confidence: Confidence
+    relationship_types: frozenset[str] | None
+
+    def __post_init__(self) -> None:
+        """Raise `BadRequest` where it is too large."""
+        for name, items in (
+            ("down", self.down),
+            ("alreadyDown", self.already_down),
+            ("pinned", self.pinned),
+        ):
+            if len(items) > MAX_DOWN:
+                raise BadRequest(f"{name} names {len(items)} items; at most {MAX_DOWN} are allowed")
+        if not self.down and not self.already_down:
+            raise BadRequest("down names no item; name at least one that fails")
+
+    def ask(self, engine: Engine, topology: PackedTopology, services: frozenset[str]) -> Answer:
+        """The answer; takes milliseconds, so call it in a thread."""
+
+        def impact(down: Sequence[str]) -> Impact:
+            return engine.simulate_failure(
+                topology,
+                down,
+                pinned=frozenset(self.pinned),
+                minimum_confidence=self.minimum_confidence.value,
+                relationship_types=self.relationship_types,
+            )
+
+        before = impact(self.already_down) if self.already_down else None
+        return Answer(impact([*self.down, *self.already_down]), before, services)
 
 
 class Answer:
-    """An impact set with what is needed to show it; explained once, when somebody asks why."""
+    """An impact set with what is needed to show it; explained when somebody asks why."""
 
-    def __init__(self, topology: Topology, impact: ImpactSet, services: Sequence[str]) -> None:
-        self.topology = topology
+    def __init__(self, impact: Impact, before: Impact | None, services: frozenset[str]) -> None:
         self.impact = impact
-        self.services = services
-        self._explainer: Explainer | None = None
+        self.before = before
+        self._services = services
+        self._explainer = Explainer(impact)
+        self._explained: dict[str, Explanation] = {}
+        self._shown: list[str] = []
+        self._explaining: asyncio.Future[None] | None = None
 
-    @property
-    def explainer(self) -> Explainer:
-        """Made at the first question."""
-        if self._explainer is None:
-            self._explainer = Explainer(self.impact)
-        return self._explainer
+    async def explanation(self, item: str) -> Explanation:
+        """Why an item is in its state. All that are shown are explained together, in a thread."""
+        while item not in self._explained:
+            if self._explaining is None or self._explaining.done():
+                wanted = [i for i in self._shown if i not in self._explained] or [item]
+                self._explaining = asyncio.ensure_future(asyncio.to_thread(self._explain, wanted))
+            await self._explaining
+        return self._explained[item]
 
-    def items(self, ids: Sequence[str], first: int, offset: int) -> list[ImpactedItem]:
-        """Some of these as GraphQL has them."""
-        if first < 0 or offset < 0:
-            raise BadRequest(f"first is {first} and offset {offset}; neither may be negative")
-        shown = []
-        for item_id in islice(ids, offset, offset + first):
-            item = self.topology.items[item_id]
-            shown.append(
+    def _explain(self, items: Sequence[str]) -> None:
+        for item in items:
+            self._explained[item] = self._explainer.explain(item)
+
+    async def page(self, state: State, first: int, offset: int) -> list[ImpactedItem]:
+        """Some of those in a state, nearest first."""
+        _checked(first, offset)
+        return await asyncio.to_thread(lambda: self._items(self.impact.page(state, first, offset)))
+
+    async def services(self, first: int, offset: int) -> list[ImpactedItem]:
+        """Some of the services reached, worst first."""
+        _checked(first, offset)
+
+        def found() -> list[ImpactedItem]:
+            places = self.impact.of_kind(lambda kind: kind.class_name in self._services)
+            return self._items(places[offset : offset + first])
+
+        return await asyncio.to_thread(found)
+
+    def _items(self, places: Any) -> list[ImpactedItem]:  # noqa: ANN401 - an array of places
+        impact, topology = self.impact, self.impact.topology
+        found = []
+        rows = zip(
+            impact.nodes[places].tolist(),
+            impact.codes[places].tolist(),
+            impact.distances_of(places).tolist(),
+            strict=True,
+        )
+        for number, code, distance in rows:
+            item = topology.item(number)
+            self._shown.append(item.id)
+            found.append(
                 ImpactedItem(
-                    id=strawberry.ID(item_id),
+                    id=strawberry.ID(item.id),
                     class_name=item.class_name,
                     name=item.name,
                     layer=item.layer,
                     lifecycle=item.lifecycle,
-                    state=ImpactState(self.impact.states[item_id].value),
-                    distance=self.impact.distances.get(item_id, 0),
+                    criticality=item.criticality,
+                    state=_STATES[code],
+                    before=ImpactState(self.before.state_of(item.id).value)
+                    if self.before
+                    else ImpactState.UP,
+                    distance=distance,
                     answer=self,
                 )
             )
-        return shown
+        return found
+
+    async def parties(self, relationship_type: str, first: int, offset: int) -> list[ImpactedParty]:
+        """Some of those at the other end of a relationship type."""
+        _checked(first, offset)
+
+        def found() -> list[ImpactedParty]:
+            parties = self.impact.parties(relationship_type)[offset : offset + first]
+            return [ImpactedParty.of(self.impact.topology, party) for party in parties]
+
+        return await asyncio.to_thread(found)
+
+    def added(self) -> int:
+        """How many items are worse off than with what is down already alone."""
+        if self.before is None:
+            return len(self.impact.nodes)
+        return int(np.count_nonzero(self.impact.worse_than(self.before)))
 
     def record(self, explain: bool) -> dict[str, Any]:
         """The whole answer in columns; with explanations where wanted."""
         record = to_columns(self.impact)
         if explain:
-            explainer = self.explainer
-            record["explanations"] = [explainer.explain(item).to_record() for item in self.impact.states]
+            record["explanations"] = [
+                self._explainer.explain(item).to_record() for item in self.impact.states
+            ]
         return record
+
+
+_STATES = (
+    ImpactState.UP,
+    ImpactState.PROTECTED,
+    ImpactState.REDUCED,
+    ImpactState.AT_RISK,
+    ImpactState.DEGRADED,
+    ImpactState.DOWN,
+)
+
+
+def _checked(first: int, offset: int) -> None:
+    if first < 0 or offset < 0:
+        raise BadRequest(f"first is {first} and offset {offset}; neither may be negative")
+    if first > MAX_PAGE:
+        raise BadRequest(f"first is {first}; a page has at most {MAX_PAGE}, /bulk/impact gives everything")
 
 
 @strawberry.type(name="ImpactCounts", description="How many items are in each state.")
@@ -167,51 +305,77 @@ class ImpactCounts:
     name="Impact", description="What the failure of some items together would do, true of `revision`."
 )
 class ImpactType:
-    """An answer; lists are nearest first."""
+    """An answer; lists are nearest first, then in order of ids."""
 
     answer: strawberry.Private[Answer]
     revision: Long
-    failed: list[ItemSummary]
+    failed: list[ItemSummary] = strawberry.field(description="Those named, what is down already among them.")
     counts: ImpactCounts
-
-    def _in(self, state: State, first: int, offset: int) -> list[ImpactedItem]:
-        return self.answer.items(self.answer.impact.in_state(state), first, offset)
+    added: int = strawberry.field(
+        description="How many items are worse off than they are with what is down already alone."
+    )
 
     @documented
-    def down(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def down(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Failed, or too little left of something they need."""
-        return self._in(State.DOWN, first, offset)
+        return await self.answer.page(State.DOWN, first, offset)
 
     @documented
-    def degraded(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def degraded(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Up, but something they use is down, or something they need is degraded."""
-        return self._in(State.DEGRADED, first, offset)
+        return await self.answer.page(State.DEGRADED, first, offset)
 
     @documented
-    def at_risk(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def at_risk(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Up without a spare: the next failure of a certain other item takes them down."""
-        return self._in(State.AT_RISK, first, offset)
+        return await self.answer.page(State.AT_RISK, first, offset)
 
     @documented
-    def reduced(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def reduced(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """A spare is gone, another is left."""
-        return self._in(State.REDUCED, first, offset)
+        return await self.answer.page(State.REDUCED, first, offset)
 
     @documented
-    def protected(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def protected(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Reached, yet nothing that matters arrives: redundancy saved them."""
-        return self._in(State.PROTECTED, first, offset)
+        return await self.answer.page(State.PROTECTED, first, offset)
 
     @documented
-    def services(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
+    async def services(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """The services among all that is reached, worst state first."""
-        return self.answer.items(self.answer.services, first, offset)
+        return await self.answer.services(first, offset)
+
+    @documented
+    async def customers(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
+        """Who subscribes to a service that is down, degraded or at risk; worst first."""
+        return await self.answer.parties("SUBSCRIBED_BY", first, offset)
+
+    @documented
+    async def teams(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
+        """Who supports something that is down, degraded or at risk; worst first."""
+        return await self.answer.parties("SUPPORTED_BY", first, offset)
+
+    @documented
+    async def owners(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
+        """Who owns something that is down, degraded or at risk; worst first."""
+        return await self.answer.parties("OWNED_BY", first, offset)
+
+    @documented
+    async def agreements(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
+        """Agreements (SLAs, contracts) that govern something that is down, degraded or at risk; worst first."""
+        return await self.answer.parties("GOVERNED_BY", first, offset)
 
     @documented
     async def record(self, explain: bool = False) -> Json:
         """The whole answer as one JSON object of columns (ids, names, classes, layers, states, distances,
-        gates); with `explain` also facts and path of every item reached.
+        gates); with `explain` also facts and path of every item reached. For answers of up to 10,000 items;
+        `/bulk/impact` gives larger ones.
         """
+        reached = len(self.answer.impact.nodes)
+        if reached > MAX_RECORD:
+            raise BadRequest(
+                f"the answer has {reached} items, a record at most {MAX_RECORD}; ask for pages, or /bulk/impact"
+            )
         return Json(await asyncio.to_thread(self.answer.record, explain))
 
 
@@ -223,9 +387,13 @@ class ImpactQueries:
     async def impact(
         self,
         info: Info,
-        down: Annotated[
-            list[strawberry.ID], Described(description="The items that fail; also what is down already.")
-        ],
+        down: Annotated[list[strawberry.ID], Described(description="The items that fail.")],
+        already_down: Annotated[
+            list[strawberry.ID] | None,
+            Described(
+                description="What is down before that; the answer says what is worse than with it alone."
+            ),
+        ] = None,
         pinned: Annotated[
             list[strawberry.ID] | None,
             Described(description="Items that stay up and well, whatever happens."),
@@ -237,46 +405,44 @@ class ImpactQueries:
             list[str] | None, Described(description="Failure travels over these relationship types only.")
         ] = None,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> ImpactType:
         """What would happen if these items failed together."""
         context = info.context
-        topology = await topology_of(context, as_of)
+        topology = await topology_of(context, as_of, at_least)
         catalogue = context.store.catalogue
-        chosen = chosen_types(catalogue, types)
-        if not down or len(down) > MAX_DOWN:
-            raise BadRequest(f"down names {len(down)} items; it must name 1 to {MAX_DOWN}")
-        services = {
-            name
-            for base in SERVICE_CLASSES
-            if base in catalogue.classes
-            for name in catalogue.subclasses(base)
-        }
-
-        def answer() -> Answer:
-            impact = simulate_failure(
-                topology,
-                [str(item) for item in down],
-                pinned=frozenset(map(str, pinned or ())),
-                minimum_confidence=minimum_confidence.value,
-                relationship_types=chosen,
-            )
-            return Answer(topology, impact, impact.services(services))
-
-        found = await asyncio.to_thread(answer)
-        states = list(found.impact.states.values())
-        context.spend(len(states))
+        question = Question(
+            tuple(map(str, down)),
+            tuple(map(str, already_down or ())),
+            tuple(map(str, pinned or ())),
+            minimum_confidence,
+            chosen_types(catalogue, types),
+        )
+        services = service_classes(catalogue)
+        found = await asyncio.to_thread(question.ask, context.services.engine, topology, services)
+        impact = found.impact
+        context.spend(len(impact.nodes))
         return ImpactType(
             answer=found,
             revision=Long(topology.revision),
-            failed=[ItemSummary.of(topology, item) for item in found.impact.failed],
+            failed=[ItemSummary.of(topology, item) for item in impact.failed],
             counts=ImpactCounts(
-                down=states.count(State.DOWN),
-                degraded=states.count(State.DEGRADED),
-                at_risk=states.count(State.AT_RISK),
-                reduced=states.count(State.REDUCED),
-                protected=states.count(State.PROTECTED),
+                down=impact.counts[State.DOWN],
+                degraded=impact.counts[State.DEGRADED],
+                at_risk=impact.counts[State.AT_RISK],
+                reduced=impact.counts[State.REDUCED],
+                protected=impact.counts[State.PROTECTED],
             ),
+            added=await asyncio.to_thread(found.added),
         )
+
+
+def service_classes(catalogue: Catalogue) -> frozenset[str]:
+    """The classes of services, with their subclasses."""
+    found = [
+        name for base in SERVICE_CLASSES if base in catalogue.classes for name in catalogue.subclasses(base)
+    ]
+    return frozenset(found)
 
 
 QUERIES: list[StrawberryField] = ImpactQueries.__strawberry_definition__.fields  # type: ignore[attr-defined]

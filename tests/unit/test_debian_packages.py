@@ -117,7 +117,9 @@ def test_what_is_reached_and_what_is_really_down(
 
 
 @with_data
-def test_every_package_that_perl_takes_down_has_a_path_of_packages_that_are_down(topology: PlainTopology) -> None:
+def test_every_package_that_perl_takes_down_has_a_path_of_packages_that_are_down(
+    topology: PlainTopology,
+) -> None:
     impact = simulate_failure(topology, ["perl"])
     explainer = Explainer(impact)
     for package in impact.down:

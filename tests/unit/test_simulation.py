@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,7 +161,7 @@ def test_unknown_and_contradictory_questions_are_refused() -> None:
 
 def test_a_chain_longer_than_the_scratch_has_rounds() -> None:
     items = [TopologyItem(f"i{n:04}", f"i{n:04}", "Server") for n in range(1_000)]
-    edges = [TopologyEdge("DEPENDS_ON", a.id, b.id) for a, b in zip(items, items[1:], strict=False)]
+    edges = [TopologyEdge("DEPENDS_ON", a.id, b.id) for a, b in pairwise(items)]
     impact = asked(PackedTopology.build(1, items, edges), {"i0999"})
     assert len(impact.down) == 1_000
     assert impact.distances["i0000"] == 999
