@@ -22,13 +22,12 @@ from cmdb.model.entries import (
     Entry,
     LifecycleEntry,
     RelationshipEntry,
-    ReliabilityEntry,
     ScopedRule,
     entry_record,
 )
 from cmdb.model.entry_text import parse_entries as parse_entries
 from cmdb.model.expressions import Expression, compile_expression
-from cmdb.model.reliability import ClassDefault, steady_unavailability
+from cmdb.model.reliability import ClassDefault, class_default
 from cmdb.model.reserved import RESERVED, RESERVED_CLASSES, RESERVED_RELATIONSHIPS
 from cmdb.model.values import INDEX_LIMIT, LIST_LIMIT, TEXT_LIMIT, VALUE_TYPES, Stored, ValueType
 
@@ -335,6 +334,9 @@ def _compile_class(
         raise CatalogueError(
             name, f"lifecycle {lifecycle_name} does not exist", "declare it, or name another"
         )
+    reliability = parent.reliability if parent else None
+    if entry.reliability is not None:
+        reliability = class_default(name, entry.reliability)
     own_rules = tuple(_rule(name, rule) for rule in entry.identify)
     done[name] = ItemClass(
         name=name,
@@ -348,22 +350,9 @@ def _compile_class(
         lifecycle=lifecycles[lifecycle_name],
         attributes=attributes,
         identity_rules=own_rules + (parent.identity_rules if parent and entry.inherit_identity else ()),
-        reliability=_class_default(name, entry.reliability, parent),
+        reliability=reliability,
     )
     return done[name]
-
-
-def _class_default(
-    name: str, entry: ReliabilityEntry | None, parent: ItemClass | None
-) -> ClassDefault | None:
-    """The class's own default, which replaces its parent's as a whole, or else that one."""
-    if entry is None:
-        return parent.reliability if parent else None
-    if entry.availability is not None:
-        return ClassDefault(name, 1.0 - entry.availability)
-    normalise = VALUE_TYPES["duration"].normalise
-    mtbf, mttr = (float(normalise(text)) / 1_000 for text in (entry.mtbf, entry.mttr))
-    return ClassDefault(name, steady_unavailability(mtbf, mttr), mtbf, mttr)
 
 
 def _attribute(class_name: str, name: str, entry: AttributeEntry) -> Attribute:

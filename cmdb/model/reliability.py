@@ -24,7 +24,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from cmdb.model.entries import ReliabilityEntry
 from cmdb.model.outages import OutageHistory
+from cmdb.model.values import VALUE_TYPES
 
 Basis = Literal[
     "declared_availability", "declared_mtbf_mttr", "outage_history", "class_default", "assumed_perfect"
@@ -49,6 +51,15 @@ class ClassDefault:
     def weight(self) -> float:
         """For how many seconds of observation it stands."""
         return self.mtbf + self.mttr if self.mtbf is not None and self.mttr is not None else YEAR
+
+
+def class_default(declared_by: str, entry: ReliabilityEntry) -> ClassDefault:
+    """The default that a class's entry gives."""
+    if entry.availability is not None:
+        return ClassDefault(declared_by, 1.0 - entry.availability)
+    normalise = VALUE_TYPES["duration"].normalise
+    mtbf, mttr = (float(normalise(text)) / 1_000 for text in (entry.mtbf, entry.mttr))
+    return ClassDefault(declared_by, steady_unavailability(mtbf, mttr), mtbf, mttr)
 
 
 @dataclass(frozen=True, slots=True)
