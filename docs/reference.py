@@ -41,6 +41,7 @@ from cmdb.model.catalogue import (
     RelationshipType,
     builtin_catalogue,
 )
+from cmdb.model.reliability import ClassDefault
 from cmdb.settings import Settings
 from cmdb_graphql.names import camel
 
@@ -129,7 +130,20 @@ def _class_section(item_class: ItemClass) -> str:
     if item_class.identity_rules:
         rules = "; ".join(map(_rule, item_class.identity_rules))
         lines.append(f"\nRecognised by, strongest first: {rules}.")
+    default = item_class.reliability
+    if default is not None and default.declared_by == item_class.name:
+        lines.append(f"\n{_reliability(default)}")
     return "\n".join(lines)
+
+
+def _reliability(default: ClassDefault) -> str:
+    """What is assumed of a class, in words."""
+    share = f"down {100 * default.unavailability:.2g} % of the time"
+    if default.mtbf is None or default.mttr is None:
+        return f"Assumed of each by itself: {share}."
+    days, hours = default.mtbf / 86_400, default.mttr / 3_600
+    restored = f"{hours:,.3g} h" if hours >= 1 else f"{60 * hours:.3g} min"
+    return f"Assumed of each by itself: MTBF {days:,.6g} days, MTTR {restored}; {share}."
 
 
 def _rule(rule: IdentityRule) -> str:

@@ -27,6 +27,7 @@ from cmdb.model.entries import (
 )
 from cmdb.model.entry_text import parse_entries as parse_entries
 from cmdb.model.expressions import Expression, compile_expression
+from cmdb.model.reliability import ClassDefault, class_default
 from cmdb.model.reserved import RESERVED, RESERVED_CLASSES, RESERVED_RELATIONSHIPS
 from cmdb.model.values import INDEX_LIMIT, LIST_LIMIT, TEXT_LIMIT, VALUE_TYPES, Stored, ValueType
 
@@ -126,6 +127,8 @@ class ItemClass:
     lifecycle: Lifecycle
     attributes: Mapping[str, Attribute]
     identity_rules: tuple[IdentityRule, ...]
+    reliability: ClassDefault | None = None
+    """What is assumed of its items where nothing better is known; None: that they do not fail by themselves."""
 
     def is_computed(self, name: str) -> bool:
         """Whether the class has an attribute of that name, and it is computed."""
@@ -331,6 +334,9 @@ def _compile_class(
         raise CatalogueError(
             name, f"lifecycle {lifecycle_name} does not exist", "declare it, or name another"
         )
+    reliability = parent.reliability if parent else None
+    if entry.reliability is not None:
+        reliability = class_default(name, entry.reliability)
     own_rules = tuple(_rule(name, rule) for rule in entry.identify)
     done[name] = ItemClass(
         name=name,
@@ -344,6 +350,7 @@ def _compile_class(
         lifecycle=lifecycles[lifecycle_name],
         attributes=attributes,
         identity_rules=own_rules + (parent.identity_rules if parent and entry.inherit_identity else ()),
+        reliability=reliability,
     )
     return done[name]
 

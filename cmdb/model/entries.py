@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from cmdb.errors import CatalogueError, InvalidValue
-from cmdb.model.values import check_json
+from cmdb.model.values import VALUE_TYPES, check_json
 
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 RelationshipName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$", max_length=64)]
@@ -29,6 +37,20 @@ ENTRY_LIMIT = 262_144
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 _RELATIONSHIP = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _LIFECYCLE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def _check_duration(text: str) -> str:
+    """The text as it is written, if it is a duration that is not negative."""
+    try:
+        milliseconds = VALUE_TYPES["duration"].normalise(text)
+    except InvalidValue as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(milliseconds, int) or milliseconds < 0:
+        raise ValueError("a negative duration; give how long it takes")
+    return text
+
+
+DurationText = Annotated[str, AfterValidator(_check_duration)]
 
 
 class _Entry(BaseModel):
@@ -61,6 +83,23 @@ class ScopedRule(_Entry):
     within: RelationshipName
 
 
+class ReliabilityEntry(_Entry):
+    """How an item of a class is assumed to fare by itself: `availability`, or `mtbf` and `mttr` together."""
+
+    availability: float | None = Field(default=None, strict=True, ge=0, le=1)
+    mtbf: DurationText | None = None
+    mttr: DurationText | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        times = (self.mtbf is not None) + (self.mttr is not None)
+        if times != (2 if self.availability is None else 0):
+            raise ValueError("give either availability, or mtbf and mttr")
+        if self.mtbf is not None and not VALUE_TYPES["duration"].normalise(self.mtbf):
+            raise ValueError("mtbf is no time at all; give how long it works between two failures")
+        return self
+
+
 class ClassEntry(_Entry):
     """A class of items. `inherit_identity` false: the parent's identity rules do not hold for it, only its own."""
 
@@ -74,6 +113,7 @@ class ClassEntry(_Entry):
     attributes: Mapping[AttributeName, AttributeEntry] = Field(default_factory=dict)
     identify: tuple[Rule | ScopedRule, ...] = ()
     inherit_identity: bool = True
+    reliability: ReliabilityEntry | None = None
 
 
 class RelationshipEntry(_Entry):

@@ -8,6 +8,8 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.model.catalogue import Catalogue
+from cmdb.model.reliability import ClassDefault
+from cmdb.model.values import format_duration
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
@@ -72,9 +74,21 @@ def _class_record(catalogue: Catalogue, name: str) -> dict[str, Any]:
             }
             for a in item_class.attributes.values()
         },
+        "reliability": _reliability_record(item_class.reliability),
         "identify": [str(rule) for rule in item_class.identity_rules],
         "outgoing": sorted(r.name for r in catalogue.outgoing(name)),
         "incoming": sorted(r.name for r in catalogue.incoming(name)),
+    }
+
+
+def _reliability_record(default: ClassDefault | None) -> dict[str, Any] | None:
+    if default is None:
+        return None
+    times = {"mtbf": default.mtbf, "mttr": default.mttr}
+    return {
+        "unavailability": default.unavailability,
+        **{name: format_duration(round(s * 1_000)) for name, s in times.items() if s is not None},
+        "declaredBy": default.declared_by,
     }
 
 

@@ -31,6 +31,8 @@ READS = [
     '{ paths(from: "x", to: "y") { truncated } }',
     "{ edges { hasNextPage } }",
     '{ impact(down: ["x"]) { revision } }',
+    '{ componentFigures(ids: ["x"]) { basis } }',
+    '{ measuredAvailability(service: "x", from: "2026-01-01T00:00:00Z") { availability } }',
 ]
 WRITES = [
     'mutation { createServer(input: {name: "x"}) { revision } }',

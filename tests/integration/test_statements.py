@@ -25,6 +25,10 @@ SLOTS = {
     "order": "c.name, c.id",
     "arrow": "-[r:`RUNS_ON`]->",
     "total": "null",
+    "component": "`ConfigurationItem`",
+    "outage": "`Outage`",
+    "affects": "`AFFECTS`",
+    "blames": "`CAUSED_BY`",
 }
 IN_PAGES = {"where": "c.name IS NOT NULL"}
 """What `PAGE` is always given beside the caller's condition: the value that it is ordered by is there, or is not."""
@@ -38,6 +42,8 @@ SCANS = {
     "verification.TRACES": "verifying looks at everything",
     "topology.LOAD_ITEMS": "the topology is everything",
     "topology.LOAD_EDGES": "the topology is everything",
+    "reliability.DECLARED": "what the whole estate declares is wanted",
+    "reliability.OUTAGES": "the outages of the whole estate are wanted",
 }
 """Statements that may read all nodes of a label, and why."""
 

@@ -9,6 +9,7 @@ import pytest
 from cmdb.errors import CatalogueError, NotFound
 from cmdb.model.catalogue import Catalogue, builtin_catalogue, compile_catalogue
 from cmdb.model.entries import parse_entry
+from cmdb.model.reliability import ClassDefault
 from cmdb.model.reserved import RESERVED
 
 Entries = dict[str, Any]
@@ -49,6 +50,18 @@ def test_a_class_has_what_its_parents_have() -> None:
     assert catalogue.subclasses("Box") == {"Box", "Crate"}
     assert catalogue.is_a("Crate", "Box")
     assert not catalogue.is_a("Box", "Crate")
+
+
+def test_a_default_of_reliability_is_inherited_until_a_class_gives_its_own() -> None:
+    catalogue = compiled(
+        Box=box(reliability={"mtbf": "P99D", "mttr": "1d"}),
+        Strongbox={"extends": "Crate", "description": "d", "reliability": {"availability": 1}},
+    )
+    inherited = catalogue.item_class("Crate").reliability
+    assert inherited == catalogue.item_class("Box").reliability
+    assert inherited == ClassDefault("Box", 0.01, 99 * 86_400.0, 86_400.0)
+    assert catalogue.item_class("Strongbox").reliability == ClassDefault("Strongbox", 0.0)
+    assert catalogue.item_class("Item").reliability is None
 
 
 def test_identity_need_not_be_inherited() -> None:

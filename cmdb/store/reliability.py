@@ -1,0 +1,290 @@
+"""Reading what availability figures rest on: what items declare, and the outages on record.
+
+Promises: for chosen items a fixed number of statements (and a further one for each page of a thousand outages), now or
+as of any revision, through the reader that is given; for the whole estate three statements, their answers packed, as of
+the present only. Secret attributes are not used unless the caller of `read_figures` says that he sees them.
+
+Whose outage it was: that of the configuration items it was CAUSED_BY, if it names any; else that of what it AFFECTS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cmdb.model.catalogue import Catalogue
+from cmdb.model.items import Item
+from cmdb.model.outages import (
+    Outage,
+    OutageHistory,
+    Span,
+    observe,
+    observed_span,
+    read_instant,
+    read_outage,
+)
+from cmdb.model.reliability import ComponentFigure, Declared, component_figure
+from cmdb.model.values import format_instant
+from cmdb.store.connection import Connection
+from cmdb.store.cypher import fill, quoted
+from cmdb.store.filters import AllOf, AnyOf, Comparison, Condition, IsA
+from cmdb.store.loading import item_of
+from cmdb.store.reading import EstateReader, Order, PageRequest, RelatedRequest, make_cursor
+
+DECLARED = """
+MATCH (c:<<component>>) WHERE c.availability IS NOT NULL OR c.mtbf IS NOT NULL OR c.mttr IS NOT NULL
+WITH c, 0.0 / 0.0 AS nothing
+RETURN collect(c.id) AS ids, collect(c.class) AS classes,
+       collect(coalesce(toFloatOrNull(c.availability), nothing)) AS availability,
+       collect(coalesce(toFloatOrNull(c.mtbf) / 1000.0, nothing)) AS mtbf,
+       collect(coalesce(toFloatOrNull(c.mttr) / 1000.0, nothing)) AS mttr"""
+"""Columns; NaN where an item does not say it. Only items that say something."""
+OUTAGES = """
+MATCH (o:<<outage>>)
+RETURN collect([properties(o), [(o)-[:<<affects>>]->(a:<<component>>) | a.id],
+                               [(o)-[:<<blames>>]->(b:<<component>>) | b.id]]) AS outages"""
+KNOWN_SINCE = """
+UNWIND $ids AS id MATCH (c:Item {id: id}) USING INDEX SEEK c:Item(id)
+RETURN collect([c.id, c.created_at, c.in_service_since]) AS items"""
+
+COMPONENT, OUTAGE = "ConfigurationItem", "Outage"
+AFFECTS, CAUSED_BY = "AFFECTS", "CAUSED_BY"
+DECLARABLE = ("availability", "mtbf", "mttr")
+ESTATE_SECONDS = 120.0
+"""How long one statement about the whole estate may take."""
+FETCH = 1_000
+
+See = Callable[[Item], Item]
+"""An item as somebody may see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredColumns:
+    """What the items of the estate declare, in columns of one length: only items that declare anything.
+
+    Times in seconds. NaN: not declared. Values are as stored: `component_figure` judges whether they make sense.
+    """
+
+    ids: list[str]
+    classes: list[str]
+    availability: list[float]
+    mtbf_seconds: list[float]
+    mttr_seconds: list[float]
+
+    def declared(self, row: int) -> Declared:
+        """One row."""
+        return Declared(
+            _given(self.availability[row]), _given(self.mtbf_seconds[row]), _given(self.mttr_seconds[row])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EstateReliability:
+    """All that component figures of the estate rest on, beside the catalogue's class defaults.
+
+    `histories`: by item, only where there was an outage of its own.
+    """
+
+    declared: DeclaredColumns
+    histories: Mapping[str, OutageHistory]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOutages:
+    """A service, its outages that touch a period, and the outage records whose times make no sense."""
+
+    item: Item
+    outages: tuple[Outage, ...]
+    unusable: tuple[str, ...]
+
+
+async def read_figures(
+    reader: EstateReader, catalogue: Catalogue, ids: Sequence[str], until: datetime, see: See
+) -> dict[str, tuple[Item, ComponentFigure]]:
+    """The figures of these items at the reader's moment, which was `until`; items that do not exist are absent."""
+    items = {item_id: see(item) for item_id, item in (await reader.items(ids)).items()}
+    components = {
+        item_id: item
+        for item_id, item in items.items()
+        if item.class_name in catalogue.classes and catalogue.is_a(item.class_name, COMPONENT)
+    }
+    asked = [i for i, item in components.items() if catalogue.classes[item.class_name].reliability]
+    outages = await _outages_of(reader, catalogue, asked, see) if asked else {}
+    since = await _recorded_since(reader, see) if any(outages.values()) else None
+    figures = {}
+    for item_id, item in items.items():
+        history = _history(item, outages.get(item_id, ()), since or until, until)
+        default = catalogue.classes[item.class_name].reliability if item_id in components else None
+        declared = _declared(item) if item_id in components else Declared()
+        figures[item_id] = (item, component_figure(declared, history, default))
+    return figures
+
+
+async def read_service_outages(
+    reader: EstateReader, catalogue: Catalogue, service: str, period: Span, see: See
+) -> ServiceOutages | None:
+    """The outages of a service that touch a period; None where there is no such item."""
+    items = await reader.items([service])
+    if service not in items:
+        return None
+    touching = AllOf(
+        (
+            IsA((OUTAGE,)),
+            Comparison("started_at", "lt", format_instant(period.end)),
+            AnyOf(
+                (
+                    Comparison("ended_at", "exists", False),
+                    Comparison("ended_at", "gt", format_instant(period.start)),
+                )
+            ),
+        )
+    )
+    records = (await _related(reader, AFFECTS, False, touching, [service]))[service]
+    read = {record.id: _outage(catalogue, see(record)) for record in records}
+    touched = [o for o in read.values() if o is not None and o.during(period) is not None]
+    unusable = sorted(record_id for record_id, outage in read.items() if outage is None)
+    return ServiceOutages(see(items[service]), tuple(touched), tuple(unusable))
+
+
+async def read_estate(connection: Connection, catalogue: Catalogue, until: datetime) -> EstateReliability:
+    """What the figures of the whole estate rest on, now, which is `until`. Secret attributes are left out."""
+    names = {
+        "component": quoted(catalogue.item_class(COMPONENT).name),
+        "outage": quoted(catalogue.item_class(OUTAGE).name),
+        "affects": quoted(catalogue.relationship(AFFECTS).name),
+        "blames": quoted(catalogue.relationship(CAUSED_BY).name),
+    }
+    [columns] = await connection.read(fill(DECLARED, **names), {}, deadline=ESTATE_SECONDS)
+    [row] = await connection.read(fill(OUTAGES, **names), {}, deadline=ESTATE_SECONDS)
+    since, own = await asyncio.to_thread(_own_outages, catalogue, row["outages"])
+    [known] = await connection.read(KNOWN_SINCE, {"ids": sorted(own)}, deadline=ESTATE_SECONDS)
+    declared = DeclaredColumns(
+        columns["ids"], columns["classes"], columns["availability"], columns["mtbf"], columns["mttr"]
+    )
+    hidden = _secret_names(catalogue)
+    for name, values in zip(
+        DECLARABLE, (declared.availability, declared.mtbf_seconds, declared.mttr_seconds), strict=True
+    ):
+        if name in hidden:
+            values[:] = [math.nan] * len(values)
+
+    def histories() -> dict[str, OutageHistory]:
+        found = {}
+        for item_id, created_at, in_service_since in known["items"]:
+            outages = own[item_id]
+            span = observed_span(
+                outages,
+                recorded_since=since or until,
+                in_service_since=None if "in_service_since" in hidden else read_instant(in_service_since),
+                known_since=read_instant(created_at) or until,
+                until=until,
+            )
+            history = observe(outages, span)
+            if history is not None:
+                found[item_id] = history
+        return found
+
+    return EstateReliability(declared, await asyncio.to_thread(histories))
+
+
+def _own_outages(
+    catalogue: Catalogue, rows: Iterable[Sequence[Any]]
+) -> tuple[datetime | None, dict[str, list[Outage]]]:
+    """When the first outage of all began, and the outages of each item."""
+    own: dict[str, list[Outage]] = defaultdict(list)
+    since = None
+    for properties, affected, blamed in rows:
+        record = item_of(properties)
+        begun = read_instant(record.attributes.get("started_at"))
+        if begun is not None:
+            since = min(since or begun, begun)
+        outage = _outage(catalogue, record)
+        if outage is not None:
+            for item_id in set(blamed or affected):
+                own[item_id].append(outage)
+    return since, own
+
+
+async def _outages_of(
+    reader: EstateReader, catalogue: Catalogue, ids: Sequence[str], see: See
+) -> dict[str, list[Outage]]:
+    """The outages that were these items' own."""
+    affecting = await _related(reader, AFFECTS, False, IsA((OUTAGE,)), ids)
+    blaming = await _related(reader, CAUSED_BY, False, IsA((OUTAGE,)), ids)
+    listed = list({record.id for records in affecting.values() for record in records})
+    blamed = await _related(reader, CAUSED_BY, True, IsA((COMPONENT,)), listed)
+    own = {}
+    for item_id in ids:
+        records = {record.id: record for record in blaming[item_id]}
+        records |= {record.id: record for record in affecting[item_id] if not blamed[record.id]}
+        read = (_outage(catalogue, see(record)) for record in records.values())
+        own[item_id] = [outage for outage in read if outage is not None]
+    return own
+
+
+async def _related(
+    reader: EstateReader, relationship: str, outgoing: bool, where: Condition, parents: Sequence[str]
+) -> dict[str, list[Item]]:
+    """All neighbours of each parent, page by page."""
+    found: dict[str, list[Item]] = {parent: [] for parent in parents}
+    waiting: dict[str | None, list[str]] = {None: list(parents)} if parents else {}
+    while waiting:
+        after, some = waiting.popitem()
+        request = RelatedRequest(relationship, outgoing, where, first=FETCH, after=after)
+        for parent, page in (await reader.related(request, some)).items():
+            found[parent].extend(neighbour.item for neighbour in page.neighbours)
+            if page.has_next:
+                last = page.neighbours[-1]
+                cursor = make_cursor(last.item.name, last.item.id, last.edge.key.group)
+                waiting.setdefault(cursor, []).append(parent)
+    return found
+
+
+async def _recorded_since(reader: EstateReader, see: See) -> datetime | None:
+    """When the first outage of the estate began: since then they are recorded."""
+    page = await reader.page(PageRequest(OUTAGE, order=Order("started_at"), first=1))
+    return read_instant(see(page.items[0]).attributes.get("started_at")) if page.items else None
+
+
+def _history(item: Item, own: Sequence[Outage], since: datetime, until: datetime) -> OutageHistory | None:
+    if not own:
+        return None
+    span = observed_span(
+        own,
+        recorded_since=since,
+        in_service_since=read_instant(item.attributes.get("in_service_since")),
+        known_since=read_instant(item.created_at) or until,
+        until=until,
+    )
+    return observe(own, span)
+
+
+def _outage(catalogue: Catalogue, record: Item) -> Outage | None:
+    item_class = catalogue.classes.get(record.class_name)
+    return read_outage(record, item_class.lifecycle.closed if item_class else frozenset())
+
+
+def _declared(item: Item) -> Declared:
+    availability, mtbf, mttr = (_number(item.attributes.get(name)) for name in DECLARABLE)
+    return Declared(
+        availability, mtbf / 1_000 if mtbf is not None else None, mttr / 1_000 if mttr is not None else None
+    )
+
+
+def _number(value: object) -> float | None:
+    """A stored number; None for what is none, as a value of the past may be whose attribute has another type now."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _given(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _secret_names(catalogue: Catalogue) -> frozenset[str]:
+    attributes = catalogue.item_class(COMPONENT).attributes
+    return frozenset(a.name for a in attributes.values() if a.entry.secret)
