@@ -65,7 +65,10 @@ keeps it from that."""
 
 
 def to_dot(graph: Subgraph) -> str:
-    """A Graphviz digraph; items of one layer share a rank, dependents are above what they depend on."""
+    """A Graphviz digraph, dependents above what they depend on.
+
+    Items of one layer share a rank, unless some of them depend on each other: a chain of them would lie on its side.
+    """
     return "\n".join(_dot_lines(graph)) + "\n"
 
 
@@ -88,9 +91,15 @@ def _dot_lines(graph: Subgraph) -> Iterator[str]:
     by_layer: dict[str, list[SubgraphNode]] = defaultdict(list)
     for node in graph.nodes:
         by_layer[node.layer or ""].append(node)
+    layer_of = {node.id: node.layer for node in graph.nodes}
+    stacked = {
+        layer_of[edge.source]
+        for edge in graph.edges
+        if edge.source != edge.target and layer_of[edge.source] == layer_of[edge.target]
+    }
     for layer, nodes in by_layer.items():
         yield f"  {{ // {_short(_one_line(layer)) or 'no layer'}"
-        if layer:
+        if layer and layer not in stacked:
             yield "    rank=same;"
         for node in nodes:
             label = "\\n".join(map(_dot_escaped, _label_lines(node)))

@@ -6,11 +6,13 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
 from impact.pictures import LAYER_COLOURS, STATE_COLOURS, to_dot, to_mermaid
 from impact.propagation import State, simulate_failure
 from impact.subgraph import Subgraph, SubgraphNode, of_impact, of_neighbourhood, of_topology, portable_id
@@ -194,6 +196,9 @@ class TestDot:
         assert drawn.nodes["d"]["color"] == drawn.nodes["e"]["color"] not in LAYER_COLOURS.values()
         assert to_dot(found).count("rank=same") == 3
 
+    def test_a_layer_with_edges_inside_it_is_no_rank(self) -> None:
+        assert "rank=same" not in to_dot(SHOP)
+
     @settings(max_examples=60, deadline=None)
     @given(hostile_subgraphs())
     def test_it_is_read_as_it_was_meant_whatever_the_texts_are(self, graph: Subgraph) -> None:
@@ -286,3 +291,28 @@ def test_labels_are_one_line_of_sixty_characters_at_most(name: str) -> None:
 
 def test_every_state_has_a_colour() -> None:
     assert STATE_COLOURS.keys() == {state.value for state in State}
+
+
+def test_the_pictures_in_the_guide_are_drawn_like_this() -> None:
+    layers = {
+        "Sales": ("BusinessService", "business"),
+        "shop": ("Application", "application"),
+        **dict.fromkeys(("web-1", "web-2"), ("VirtualMachine", "compute")),
+        **dict.fromkeys(("host-1", "host-2"), ("Server", "compute")),
+    }
+    topology = Topology.build(
+        42,
+        [TopologyItem(name, name, *kind, "live") for name, kind in layers.items()],
+        [
+            TopologyEdge("DEPENDS_ON", "Sales", "shop"),
+            TopologyEdge("RUNS_ON", "shop", "web-1", "web", 1),
+            TopologyEdge("RUNS_ON", "shop", "web-2", "web", 1),
+            TopologyEdge("RUNS_ON", "web-1", "host-1"),
+            TopologyEdge("RUNS_ON", "web-2", "host-2"),
+        ],
+    )
+    loss = simulate_failure(topology, ["host-1"])
+    found = of_impact(topology, [(i, s, loss.distances[i]) for i, s in loss.states.items()])
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "interchange.md").read_text("utf-8")
+    assert f"```mermaid\n{to_mermaid(found)}```" in guide
+    assert f"```dot\n{to_dot(found)}```" in guide
