@@ -61,6 +61,7 @@ def test_networkx_has_ids_types_groups_and_the_documented_attributes() -> None:
     }
 
 
+@settings(deadline=None)
 @given(estates())
 def test_networkx_has_everything_of_a_topology(topology: Topology) -> None:
     made = to_networkx(topology)

@@ -210,6 +210,7 @@ class TestDot:
         assert all(len(dot_lines(facts["label"])) == 2 for facts in drawn.nodes.values())
         assert all("\n" not in value for facts in drawn.nodes.values() for value in facts.values())
 
+    @settings(deadline=None)
     @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=60))
     def test_a_printable_name_is_drawn_as_it_is(self, name: str) -> None:
         nodes = dot(between([name, "b"])).nodes
@@ -251,6 +252,7 @@ class TestMermaid:
         assert list(drawn.nodes) == [f"n{number}" for number in range(len(graph.nodes))]
         assert len(drawn.edges) == len(graph.edges)
 
+    @settings(deadline=None)
     @given(st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=60))
     def test_a_printable_name_is_drawn_as_it_is(self, name: str) -> None:
         assert mermaid(between([name, "b"])).nodes["n0"]["name"] == name
@@ -281,6 +283,7 @@ def test_a_known_trick_changes_nothing_but_a_label(drawn: Callable[[Subgraph], D
     )
 
 
+@settings(deadline=None)
 @given(hostile_names)
 def test_labels_are_one_line_of_sixty_characters_at_most(name: str) -> None:
     [label] = [dot_lines(facts["label"])[0] for facts in dot(between([name])).nodes.values()]
