@@ -181,6 +181,7 @@ def test_an_id_of_the_cmdb_is_portable_as_it_is() -> None:
     assert portable_id("0198c0de-0000-7000-8000-00000000000a") == "0198c0de-0000-7000-8000-00000000000a"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet=":abc3a \x00\ud800é", max_size=6), unique=True))
 def test_portable_ids_are_name_tokens_and_stay_different(ids: list[str]) -> None:
     portable = [portable_id(item) for item in ids]
