@@ -38,7 +38,8 @@ class CarryingEdges:
     relationship_types: Set[str] | None = None
     _gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def _carries(self, edge: TopologyEdge) -> bool:
+    def carries(self, edge: TopologyEdge) -> bool:
+        """Whether failure travels over the edge."""
         return (
             edge.strength is not None
             and RANK[edge.confidence] >= RANK[self.minimum_confidence]
@@ -47,12 +48,12 @@ class CarryingEdges:
 
     def dependents(self, item: str) -> list[str]:
         """The CIs that a failure of `item` may touch directly, in order of id."""
-        return list(dict.fromkeys(e.source for e in self.topology.dependents_of(item) if self._carries(e)))
+        return list(dict.fromkeys(e.source for e in self.topology.dependents_of(item) if self.carries(e)))
 
     def dependencies(self, item: str, strength: str) -> list[str]:
         """The CIs that `item` depends on by edges of this strength, in order of id."""
         edges = self.topology.dependencies_of(item)
-        return list(dict.fromkeys(e.target for e in edges if e.strength == strength and self._carries(e)))
+        return list(dict.fromkeys(e.target for e in edges if e.strength == strength and self.carries(e)))
 
     def gates(self, item: str) -> tuple[Gate, ...]:
         """The gates of `item`: single edges first, then groups by name. One that needs nobody is left out."""
@@ -65,7 +66,7 @@ class CarryingEdges:
         groups: dict[str, list[TopologyEdge]] = {}
         singles: dict[str, Gate] = {}
         for edge in self.topology.dependencies_of(item):
-            if edge.strength != "hard" or not self._carries(edge):
+            if edge.strength != "hard" or not self.carries(edge):
                 continue
             if edge.group is None:
                 singles[edge.target] = Gate(None, 1, (edge.target,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cmdb.cli.graph_file import FormatOption, GraphFormat, OutputOption, require_format, write_graph
 from cmdb.cli.records import EdgeRecord, WalkRecord
 from cmdb.cli.session import (
     AsOfOption,
@@ -55,6 +57,16 @@ query Walk($id: ID!, $depth: Int, $types: [String!], $layers: [String!], $limit:
 }"""
 DEPENDENCIES = WALK % "dependencies"
 DEPENDENTS = WALK % "dependents"
+WALK_AS_GRAPH = """
+query WalkAsGraph(
+  $id: ID!, $depth: Int, $types: [String!], $layers: [String!], $limit: Int!, $asOf: AsOf, $format: GraphFormat!
+) {
+  walk: %s(id: $id, depth: $depth, types: $types, layers: $layers, limit: $limit, asOf: $asOf) {
+    truncated export(format: $format)
+  }
+}"""
+DEPENDENCIES_AS_GRAPH = WALK_AS_GRAPH % "dependencies"
+DEPENDENTS_AS_GRAPH = WALK_AS_GRAPH % "dependents"
 
 _PAGE = 100
 _EDGES_SHOWN = 40
@@ -135,10 +147,13 @@ def deps(
     layers: LayerOption = None,
     limit: WalkLimit = 500,
     as_of: AsOfOption = None,
+    form: FormatOption = None,
+    output: OutputOption = None,
     json_lines: JsonOption = False,
 ) -> None:
     """What an item needs, as a tree: redundancy groups with what they need, layers, lifecycle states."""
-    _walk("dependencies", name, depth, types, layers, limit, as_of, json_lines)
+    options = {"depth": depth, "types": types, "layers": layers, "limit": limit}
+    _walk("dependencies", name, options, as_of, form, output, json_lines)
 
 
 def dependents(
@@ -148,31 +163,36 @@ def dependents(
     layers: LayerOption = None,
     limit: WalkLimit = 500,
     as_of: AsOfOption = None,
+    form: FormatOption = None,
+    output: OutputOption = None,
     json_lines: JsonOption = False,
 ) -> None:
     """What needs an item, as a tree."""
-    _walk("dependents", name, depth, types, layers, limit, as_of, json_lines)
+    options = {"depth": depth, "types": types, "layers": layers, "limit": limit}
+    _walk("dependents", name, options, as_of, form, output, json_lines)
 
 
 def _walk(
     direction: str,
     name: str,
-    depth: int | None,
-    types: list[str] | None,
-    layers: list[str] | None,
-    limit: int,
+    options: Mapping[str, Any],
     as_of: str | None,
+    form: GraphFormat | None,
+    output: Path | None,
     json_lines: bool,
 ) -> None:
+    require_format(form, output)
     with session(json_lines) as s:
         moment = as_of_input(as_of)
-        record = ask_walk(
-            s,
-            direction,
-            s.resolve(name, moment)["id"],
-            {"depth": depth, "types": types, "layers": layers, "limit": limit, "asOf": moment},
-        )
-        s.terminal.answer(record, walk_picture(record))
+        item_id = s.resolve(name, moment)["id"]
+        if form is None:
+            record = ask_walk(s, direction, item_id, {**options, "asOf": moment})
+            s.terminal.answer(record, walk_picture(record))
+            return
+        document = DEPENDENCIES_AS_GRAPH if direction == "dependencies" else DEPENDENTS_AS_GRAPH
+        variables = {**options, "id": item_id, "asOf": moment, "format": form.upper()}
+        found = s.client.query(document, variables)["walk"]
+        write_graph(s, found["export"], output, truncated=found["truncated"])
 
 
 def ask_walk(s: Session, direction: str, item_id: str, options: Mapping[str, Any]) -> WalkRecord:

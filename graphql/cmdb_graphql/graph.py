@@ -19,6 +19,7 @@ from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context, checked_first
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence, Strength
+from cmdb_graphql.interchange import GraphFormatType, neighbourhood_export
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from impact.traversal import Direction, Neighbourhood, dependencies, dependents, shortest_paths
@@ -124,6 +125,13 @@ class NeighbourhoodType:
         description="Those between reported items, the start among them."
     )
     truncated: bool = strawberry.field(description="Whether `limit` cut some items off.")
+    topology: strawberry.Private[Topology]
+    found: strawberry.Private[Neighbourhood]
+
+    @documented
+    async def export(self, format: GraphFormatType) -> str:
+        """The same as a file for other programs: items, edges, and how many of each redundancy group are needed."""
+        return await neighbourhood_export(self.topology, self.found, format)
 
     @classmethod
     def of(cls, topology: Topology, found: Neighbourhood) -> Self:
@@ -145,6 +153,8 @@ class NeighbourhoodType:
             ],
             edges=[GraphEdge.of(edge) for edge in found.edges],
             truncated=found.truncated,
+            topology=topology,
+            found=found,
         )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import networkx as nx
 import pytest
 
 from cmdb.cli import main
@@ -244,6 +245,38 @@ def test_dependencies_are_a_tree_with_redundancy_groups(cmdb: Cmdb, shop: dict[s
 def test_dependents_go_the_other_way(cmdb: Cmdb, shop: dict[str, Any]) -> None:
     walk = cmdb("dependents", "web-1", "--json").json
     assert [item["name"] for item in walk["items"]] == ["web", "Web Shop"]
+
+
+def test_a_walk_is_printed_as_a_graph_for_other_programs(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    revision = cmdb("status", "--json").json["revision"]
+    text = cmdb("deps", "Web Shop", "--format", "mermaid").out
+    assert text.startswith(f"---\ntitle: revision {revision}\n---\nflowchart TB\n")
+    assert text.count('-->|"1 of 2"|') == 2
+    graph = cmdb("dependents", "web-1", "--format", "json").json
+    assert [node["name"] for node in graph["nodes"]] == ["web-1", "web", "Web Shop"]
+    assert [edge["gate_members"] for edge in graph["edges"] if edge["group"]] == [2]
+    cut = cmdb("deps", "Web Shop", "--format", "dot", "--limit", "1")
+    assert (cut.out.startswith("// revision"), "raise --limit" in cut.err) == (True, True)
+
+
+def test_a_graph_is_written_to_a_file(cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "shop.graphml"
+    ended = cmdb("deps", "Web Shop", "--format", "graphml", "--output", str(file))
+    assert (ended.status, ended.out) == (0, "")
+    names = {data["name"] for _, data in nx.read_graphml(file).nodes(data=True)}
+    assert names == {"Web Shop", "web", "web-1", "web-2", "dns"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--output", "x"), ("--format", "dot", "--output", "/nowhere/x"), ("--format", "svg")],
+    ids=["no format", "no folder", "unknown format"],
+)
+def test_a_graph_that_cannot_be_written_is_a_usage_error(
+    cmdb: Cmdb, shop: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    ended = cmdb("deps", "Web Shop", *options)
+    assert (ended.status, ended.out) == (2, "")
 
 
 def test_names_are_ids_names_or_class_and_name(cmdb: Cmdb, shop: dict[str, Any]) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from graphql import GraphQLSchema, build_schema, parse, validate
+from graphql import GraphQLEnumType, GraphQLSchema, build_schema, parse, validate
 from rich.console import Console, RenderableType
 
 from cmdb.cli import administration, exporting, looking, past, serving, session, what_if
 from cmdb.cli.change_picture import diff_picture, history_picture
 from cmdb.cli.client import DEFAULT_URL, Access, Client, Refused
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
+from cmdb.cli.graph_file import GraphFormat
 from cmdb.cli.impact_picture import fact_words, impact_picture
 from cmdb.cli.records import (
     ChangeRecord,
@@ -423,6 +424,11 @@ def contract() -> GraphQLSchema:
 class TestDocuments:
     def test_those_of_every_module_were_found(self) -> None:
         assert {name.rpartition(".")[0] for name in DOCUMENTS} == {module.__name__ for module in MODULES}
+
+    def test_the_formats_of_a_graph_are_those_of_the_contract(self, contract: GraphQLSchema) -> None:
+        formats = contract.get_type("GraphFormat")
+        assert isinstance(formats, GraphQLEnumType)
+        assert formats.values.keys() == {form.upper() for form in GraphFormat}
 
     @pytest.mark.parametrize("name", DOCUMENTS)
     def test_each_fits_the_contract(self, name: str, contract: GraphQLSchema) -> None:
