@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cmdb.cli.graph_file import FormatOption, OutputOption, require_format, write_graph
 from cmdb.cli.impact_picture import impact_picture
 from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, ServiceRecord
 from cmdb.cli.session import AsOfOption, JsonOption, Session, as_of_input, item_record, session
@@ -29,6 +30,15 @@ query MoreServices(
 ) {
   impact(down: $down, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf) {
     services(first: 100, offset: $offset) { id }
+  }
+}"""
+IMPACT_AS_GRAPH = """
+query ImpactAsGraph(
+  $down: [ID!]!, $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf
+  $format: GraphFormat!, $limit: Int!
+) {
+  impact(down: $down, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf) {
+    export(format: $format, limit: $limit) { text truncated }
   }
 }"""
 
@@ -55,22 +65,30 @@ def impact(
         bool, typer.Option("--all", help="Draw all items, not the first of each state.")
     ] = False,
     as_of: AsOfOption = None,
+    form: FormatOption = None,
+    output: OutputOption = None,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", min=1, max=10_000, metavar="N", help="Items at most that --format writes."),
+    ] = 1000,
     json_lines: JsonOption = False,
 ) -> None:
     """What would be down, degraded or at risk if these items failed together, and why.
 
     The verdict comes first, then the services, then the items by state, each with the gates that gave way.
     """
+    require_format(form, output)
     with session(json_lines) as s:
         moment = as_of_input(as_of)
-        record = ask_impact(
-            s,
-            [s.resolve(name, moment)["id"] for name in down],
-            pinned=[s.resolve(name, moment)["id"] for name in pinned or ()],
-            types=types,
-            confidence=confidence,
-            as_of=moment,
-        )
+        failing = [s.resolve(name, moment)["id"] for name in down]
+        staying = [s.resolve(name, moment)["id"] for name in pinned or ()]
+        if form is not None:
+            question = _question(failing, staying, types, confidence, moment)
+            variables = {**question, "format": form.upper(), "limit": limit}
+            written = s.client.query(IMPACT_AS_GRAPH, variables)["impact"]["export"]
+            write_graph(s, written["text"], output, truncated=written["truncated"])
+            return
+        record = ask_impact(s, failing, pinned=staying, types=types, confidence=confidence, as_of=moment)
         s.terminal.answer(record, impact_picture(record, rows=None if everything else 15))
 
 
@@ -84,13 +102,7 @@ def ask_impact(
     as_of: Mapping[str, Any] | None = None,
 ) -> ImpactRecord:
     """The whole answer for items given by id, with the reasons of every item that is worse than reduced."""
-    variables: dict[str, Any] = {
-        "down": list(down),
-        "pinned": list(pinned) or None,
-        "types": types,
-        "confidence": confidence.upper(),
-        "asOf": as_of,
-    }
+    variables = _question(down, pinned, types, confidence, as_of)
     answer = s.client.query(IMPACT, {**variables, "offset": 0})["impact"]
     services = [service["id"] for service in answer["services"]]
     while services and len(services) % _PAGE == 0:
@@ -100,6 +112,22 @@ def ask_impact(
         services += [service["id"] for service in more]
     answer["failed"].sort(key=lambda item: variables["down"].index(item["id"]))
     return impact_record(answer, services)
+
+
+def _question(
+    down: Sequence[str],
+    pinned: Sequence[str],
+    types: Sequence[str] | None,
+    confidence: str,
+    as_of: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    return {
+        "down": list(down),
+        "pinned": list(pinned) or None,
+        "types": types,
+        "confidence": confidence.upper(),
+        "asOf": as_of,
+    }
 
 
 def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactRecord:

@@ -143,7 +143,7 @@ class Ids:
 
     def texts(self, numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.bytes_]:
         """The ids of these numbers as text: an array of `S36` for UUIDs."""
-        keys = self.keys[numbers]
+        keys: npt.NDArray[np.bytes_] = self.keys[numbers]
         if not self.uuids:
             return keys
         nibbles = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 16)

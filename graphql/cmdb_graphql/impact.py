@@ -19,6 +19,7 @@ from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence
 from cmdb_graphql.graph import AtLeast, ItemSummary, chosen_types, topology_of
+from cmdb_graphql.interchange import GraphExport, GraphFormatType, impact_export
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Json, Long
 from impact.engine import Engine
@@ -263,6 +264,18 @@ class Answer:
             return len(self.impact.nodes)
         return int(np.count_nonzero(self.impact.worse_than(self.before)))
 
+    def rows(self, states: Sequence[State], limit: int) -> list[tuple[str, str, int]]:
+        """Id, state and distance of the first `limit` in these states, worst state first, nearest first."""
+        impact, found = self.impact, list[tuple[str, str, int]]()
+        for state in states:
+            if state is State.UP or len(found) >= limit:
+                continue
+            places = impact.page(state, limit - len(found))
+            ids = map(impact.topology.id_of, impact.nodes[places].tolist())
+            distances = impact.distances_of(places).tolist()
+            found += [(item, state.value, hops) for item, hops in zip(ids, distances, strict=True)]
+        return found
+
     def record(self, explain: bool) -> dict[str, Any]:
         """The whole answer in columns; with explanations where wanted."""
         record = to_columns(self.impact)
@@ -377,6 +390,24 @@ class ImpactType:
                 f"the answer has {reached} items, a record at most {MAX_RECORD}; ask for pages, or /bulk/impact"
             )
         return Json(await asyncio.to_thread(self.answer.record, explain))
+
+    @documented
+    async def export(
+        self, format: GraphFormatType, states: list[ImpactState] | None = None, limit: int = 1000
+    ) -> GraphExport:
+        """The items reached, those of `states` if they are given, as a file for other programs."""
+        answer = self.answer
+        wanted = [State(state.value) for state in states] if states is not None else list(State)
+        rows = await asyncio.to_thread(answer.rows, wanted, limit + 1)
+        carrying = answer.impact.edges
+        return await impact_export(
+            answer.impact.topology,
+            rows,
+            format,
+            limit,
+            minimum_confidence=carrying.minimum_confidence,
+            relationship_types=carrying.relationship_types,
+        )
 
 
 @strawberry.type

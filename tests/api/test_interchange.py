@@ -67,3 +67,23 @@ async def test_who_may_not_read_gets_no_export(api: Api) -> None:
     variables = {"id": ids["shop"], "format": "DOT"}
     answer = await api.answer(EXPORT, variables, await api.token("agent"))
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+IMPACT = """query Q($down: [ID!]!, $format: GraphFormat!, $states: [ImpactState!], $limit: Int! = 10) {
+  impact(down: $down) { export(format: $format, states: $states, limit: $limit) { text truncated } } }"""
+
+
+async def test_an_impact_is_written_with_its_states(api: Api) -> None:
+    ids = await two_servers(api)
+    variables = {"down": [ids["a"]], "format": "JSON"}
+    export = (await api.data(IMPACT, variables))["impact"]["export"]
+    written = json.loads(export["text"])
+    assert {node["id"]: node["state"] for node in written["nodes"]} == {
+        ids["a"]: "down",
+        ids["shop"]: "at_risk",
+    }
+    assert [edge["gate_members"] for edge in written["edges"]] == [2]
+    chosen = (await api.data(IMPACT, variables | {"states": ["DOWN"]}))["impact"]["export"]
+    assert [node["id"] for node in json.loads(chosen["text"])["nodes"]] == [ids["a"]]
+    assert (await api.data(IMPACT, variables | {"limit": 1}))["impact"]["export"]["truncated"]
+    assert await api.code(IMPACT, variables | {"limit": 0}) == "BAD_REQUEST"

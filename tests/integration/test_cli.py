@@ -259,6 +259,14 @@ def test_a_walk_is_printed_as_a_graph_for_other_programs(cmdb: Cmdb, shop: dict[
     assert (cut.out.startswith("// revision"), "raise --limit" in cut.err) == (True, True)
 
 
+def test_an_impact_is_printed_as_a_graph_with_states(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    graph = cmdb("impact", "--down", "web-1", "--format", "json").json
+    states = {node["name"]: node["state"] for node in graph["nodes"]}
+    assert states == {"web-1": "down", "web": "at_risk", "Web Shop": "at_risk"}
+    cut = cmdb("impact", "--down", "web-1", "--format", "mermaid", "--limit", "1")
+    assert ("there is more" in cut.out, "raise --limit" in cut.err) == (True, True)
+
+
 def test_a_graph_is_written_to_a_file(cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "shop.graphml"
     ended = cmdb("deps", "Web Shop", "--format", "graphml", "--output", str(file))

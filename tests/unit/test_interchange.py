@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmdb.model.topology import Topology
+from cmdb.model.topology import PlainTopology
 from impact.interchange import GraphFormat, to_graphml, to_json, to_networkx, to_text
 from impact.propagation import State
 from impact.subgraph import Subgraph, SubgraphNode, of_impact, of_neighbourhood, of_topology, portable_id
@@ -63,7 +63,7 @@ def test_networkx_has_ids_types_groups_and_the_documented_attributes() -> None:
 
 @settings(deadline=None)
 @given(estates())
-def test_networkx_has_everything_of_a_topology(topology: Topology) -> None:
+def test_networkx_has_everything_of_a_topology(topology: PlainTopology) -> None:
     made = to_networkx(topology)
     assert set(made.nodes) == set(topology.items)
     assert {(s, t, *key) for s, t, key in made.edges(keys=True)} == {
@@ -162,7 +162,7 @@ def test_every_format_is_one_text_that_can_be_encoded_and_steers_no_terminal(
 @pytest.mark.parametrize("form", GraphFormat)
 def test_the_same_graph_gives_the_same_bytes(form: GraphFormat) -> None:
     topology = CLUSTER_OF_CLUSTERS.topology
-    backwards = Topology.build(1, [*topology.items.values()][::-1], [*topology.edges()][::-1])
+    backwards = PlainTopology.build(1, [*topology.items.values()][::-1], [*topology.edges()][::-1])
     assert to_text(of_topology(topology), form) == to_text(of_topology(backwards), form)
 
 

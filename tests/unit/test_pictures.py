@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 from impact.pictures import LAYER_COLOURS, STATE_COLOURS, to_dot, to_mermaid
 from impact.propagation import State, simulate_failure
 from impact.subgraph import Subgraph, SubgraphNode, of_impact, of_neighbourhood, of_topology, portable_id
@@ -303,7 +303,7 @@ def test_the_pictures_in_the_guide_are_drawn_like_this() -> None:
         **dict.fromkeys(("web-1", "web-2"), ("VirtualMachine", "compute")),
         **dict.fromkeys(("host-1", "host-2"), ("Server", "compute")),
     }
-    topology = Topology.build(
+    topology = PlainTopology.build(
         42,
         [TopologyItem(name, name, *kind, "live") for name, kind in layers.items()],
         [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import BadRequest, NotFound
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 from impact.errors import UnknownItems
 from impact.propagation import simulate_failure
 from impact.subgraph import (
@@ -41,7 +41,7 @@ MIXED = graph(
 class Watched:
     """A topology as it is promised to be, which notes whose edges are asked for."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: PlainTopology) -> None:
         self._topology = topology
         self.asked: set[str] = set()
 
@@ -106,7 +106,7 @@ def test_what_a_limit_cut_off_a_walk_stays_said() -> None:
 
 
 def test_an_impact_has_states_and_the_edges_that_carry_failure_between_its_items() -> None:
-    topology = Topology.build(
+    topology = PlainTopology.build(
         9,
         SOFT.topology.items.values(),
         [*SOFT.topology.edges(), TopologyEdge("OWNED_BY", "desk", "mail", strength=None)],
@@ -137,7 +137,7 @@ def test_an_impact_is_cut_at_its_limit_and_no_further_row_is_taken() -> None:
 
 def test_only_items_that_are_shown_are_asked_about() -> None:
     watched = Watched(CLUSTER_OF_CLUSTERS.topology)
-    topology = cast("Topology", watched)
+    topology = cast("PlainTopology", watched)
     found = dependencies(CLUSTER_OF_CLUSTERS.topology, "app", depth=2)
     shown = {"app", *found.distances}
     of_neighbourhood(topology, found)
@@ -157,14 +157,14 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 def test_equal_topologies_give_equal_subgraphs_whatever_the_order_they_were_built_in() -> None:
     topology = CLUSTER_OF_CLUSTERS.topology
-    backwards = Topology.build(1, [*topology.items.values()][::-1], [*topology.edges()][::-1])
+    backwards = PlainTopology.build(1, [*topology.items.values()][::-1], [*topology.edges()][::-1])
     assert of_topology(backwards) == of_topology(topology)
     assert [node.id for node in of_topology(topology).nodes] == sorted(topology.items)
 
 
 @settings(deadline=None)
 @given(estates())
-def test_gates_are_those_of_the_definition(topology: Topology) -> None:
+def test_gates_are_those_of_the_definition(topology: PlainTopology) -> None:
     found = of_topology(topology)
     for item in topology.items:
         hard = [edge for edge in topology.edges() if edge.source == item and edge.strength == "hard"]
