@@ -4,7 +4,8 @@ Promises: gates as `impact.gates` forms them, but that a gate which can lose not
 means the same for every state. Follows a topology from change to change in time proportional to the change.
 
 Form: for every dependency its entries, in `entry[span[v, 0]:span[v, 3]]`: the dependents that need it (to
-`span[v, 1]`), the gates it is a member of (to `span[v, 2]`), the dependents that want it. `gate_owner`, `gate_slack`:
+`span[v, 1]`), the gates it is a member of (to `span[v, 2]`), the dependents that want it; `dependent` says for every
+entry whom it leads to in the end. `gate_owner`, `gate_slack`:
 int32 per gate, the slack being how many members it may lose. What the topology's overlay rewrites is in the `x_`
 arrays: entries in chains per dependency (`x_next`), found by a hash table (`x_key`, `x_head`), gates counted on from
 those of the base. Rewritten dependents void their base entries; `FailureGraph.flagged` lists the nodes to be marked.
@@ -68,6 +69,7 @@ class Base:
     carrying: Carrying
     span: Int32s
     entry: Int32s
+    dependent: Int32s
     gate_owner: Int32s
     gate_slack: Int32s
 
@@ -95,18 +97,22 @@ class Base:
         facts = EdgeFacts(
             columns.out_start, columns.target, columns.label, hard, soft, group, numerator, denominator
         )
-        form_gates(facts, sizes, span, np.empty(0, np.int32), np.empty((0, 2), np.int32), False)
+        nothing = np.empty(0, np.int32)
+        form_gates(facts, sizes, span, nothing, nothing, np.empty((0, 2), np.int32), False)
         entry = np.empty(places(span), np.int32)
+        dependent = np.empty_like(entry)
         gates = np.empty((int(sizes[0]), 2), np.int32)
-        form_gates(facts, sizes, span, entry, gates, True)
+        form_gates(facts, sizes, span, entry, dependent, gates, True)
         restore(span)
         owner, slack = np.ascontiguousarray(gates[:, 0]), np.ascontiguousarray(gates[:, 1])
-        return cls(columns, carrying, span, entry, owner, slack)
+        return cls(columns, carrying, span, entry, dependent, owner, slack)
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, those of the columns apart."""
-        return sum(a.nbytes for a in (self.span, self.entry, self.gate_owner, self.gate_slack))
+        return sum(
+            a.nbytes for a in (self.span, self.entry, self.dependent, self.gate_owner, self.gate_slack)
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -236,7 +242,18 @@ class FailureGraph:
         object.__setattr__(
             self,
             "arrays",
-            Arrays(base.span, base.entry, base.gate_slack, x.key, x.head, x.entry, x.kind, x.next, x.slack),
+            Arrays(
+                base.span,
+                base.entry,
+                base.dependent,
+                base.gate_slack,
+                x.key,
+                x.head,
+                x.entry,
+                x.kind,
+                x.next,
+                x.slack,
+            ),
         )
         rewritten = np.fromiter(x.runs, np.int32, len(x.runs))
         extra = x.key[x.key >= 0]

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,3 +20,23 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def kernel(function: Function) -> Function:
     """Compile at the first call for the types it is given; later processes load it from the cache in milliseconds."""
     return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+@intrinsic
+def prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - numba's protocol
+    """In a kernel: begin to load `array.flat[index]` into the cache. Never faults; a wrong index costs time only."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - numba's protocol
+        array_type = signature.args[0]
+        view = target.make_array(array_type)(target, builder, arguments[0])
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), cgutils.voidptr_t)
+        number = ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        builder.call(function, [place, number(0), number(3), number(1)])  # to read, to keep, data
+        return target.get_dummy_value()
+
+    return types.void(array, types.intp), generate
