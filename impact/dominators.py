@@ -81,33 +81,48 @@ def _least(node: int, forest: Int32Array, label: Int32Array, semi: Int32Array, p
 
 
 @kernel
-def _dominate(
-    starts: Int32Array, targets: Int32Array, order: Int32Array, number: Int32Array, parent: Int32Array
-) -> Int32Array:
-    """The immediate dominator of each number but the root's, as numbers; `order` has what is reached."""
-    reached = len(order)
-    begins = np.zeros(reached + 1, np.int32)  # the edges backwards, among what is reached
+def _turn_round(
+    starts: Int32Array,
+    targets: Int32Array,
+    order: Int32Array,
+    number: Int32Array,
+    begins: Int32Array,
+    sources: Int32Array,
+) -> None:
+    """The edges among what is reached, backwards, in numbers: to v from `sources[begins[v]:begins[v + 1]]`."""
+    begins[:] = 0
     for node in order:
         for slot in range(starts[node], starts[node + 1]):
-            begins[number[targets[slot]] + 1] += 1
-    for index in range(reached):
-        begins[index + 1] += begins[index]
-    sources = np.empty(begins[reached], np.int32)
-    filled = begins[:reached].copy()
-    for source in range(reached):
+            begins[number[targets[slot]]] += 1
+    for index in range(len(order)):
+        begins[index + 1] += begins[index]  # for now the end of each
+    for source in range(len(order) - 1, -1, -1):
         node = order[source]
         for slot in range(starts[node], starts[node + 1]):
             target = number[targets[slot]]
-            sources[filled[target]] = source
-            filled[target] += 1
+            begins[target] -= 1
+            sources[begins[target]] = source
 
-    semi = np.arange(reached).astype(np.int32)
-    label = semi.copy()
-    forest = np.full(reached, -1, np.int32)
-    path = np.empty(reached, np.int32)
-    waiting = np.full(reached, -1, np.int32)  # per semidominator, the last node that waits for it, ...
-    behind = np.empty(reached, np.int32)  # ... and per node the one before it
-    immediate = np.zeros(reached, np.int32)
+
+@kernel
+def _dominate(
+    begins: Int32Array,
+    sources: Int32Array,
+    parent: Int32Array,
+    semi: Int32Array,
+    label: Int32Array,
+    forest: Int32Array,
+    path: Int32Array,
+    waiting: Int32Array,
+    behind: Int32Array,
+    immediate: Int32Array,
+) -> None:
+    """Fill in the immediate dominator of each number.
+
+    Scratch: `semi` and `label` begin as the numbers themselves, `forest` and `waiting` as -1. In `waiting` is, for a
+    semidominator, the last node that waits for it, in `behind` the one before that.
+    """
+    reached = len(semi)
     for node in range(reached - 1, 0, -1):
         for slot in range(begins[node], begins[node + 1]):
             least = semi[_least(sources[slot], forest, label, semi, path)]
@@ -126,7 +141,6 @@ def _dominate(
     for node in range(1, reached):
         if immediate[node] != semi[node]:
             immediate[node] = immediate[immediate[node]]
-    return immediate
 
 
 @kernel
@@ -176,9 +190,16 @@ def dominators(starts: Int32Array, targets: Int32Array, root: int) -> Dominators
         raise BadRequest(f"root is {root}; nodes are 0 to {nodes - 1}")
     order, number, parent = (np.empty(nodes, np.int32) for _ in range(3))
     reached = _number(starts, targets, root, order, number, parent)
-    order = order[:reached].copy()
+    order, parent = order[:reached].copy(), parent[:reached]
+    begins = np.empty(reached + 1, np.int32)
+    sources = np.empty(len(targets), np.int32)
+    _turn_round(starts, targets, order, number, begins, sources)
+    semi, label = (np.arange(reached, dtype=np.int32) for _ in range(2))
+    forest, waiting = (np.full(reached, -1, np.int32) for _ in range(2))
+    path, behind, found = (np.zeros(reached, np.int32) for _ in range(3))
+    _dominate(begins, sources, parent, semi, label, forest, path, waiting, behind, found)
     immediate = np.full(nodes, -1, np.int32)
-    immediate[order] = order[_dominate(starts, targets, order, number, parent)]
+    immediate[order] = order[found]
     return Dominators(root, order, immediate)
 
 
