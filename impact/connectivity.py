@@ -119,10 +119,10 @@ class Connectivity:
 
     @cached_property
     def _falls_off(self) -> Int32Array:
-        """The nodes whose subtrees stay alone when their parent is gone."""
+        """The nodes whose subtrees stay alone when their parent is gone, those of one parent together."""
         entered = np.flatnonzero(self.parent >= 0)
-        stays = self.low[entered] >= self.position[self.parent[entered]]
-        return entered[stays].astype(np.int32)
+        alone = entered[self.low[entered] >= self.position[self.parent[entered]]].astype(np.int32)
+        return alone[np.argsort(self.parent[alone], kind="stable")]
 
     @cached_property
     def components(self) -> int:
@@ -180,10 +180,15 @@ class Connectivity:
 
     def parts(self, node: int) -> list[Int32Array]:
         """The nodes of each part that is left of the node's component when it is gone, largest part first."""
-        below = self._falls_off
-        subtrees = [self._subtree(int(child)) for child in below[self.parent[below] == node]]
+        subtrees = [self._subtree(int(child)) for child in self._fallen_from(node)]
         gone = np.array([node], np.int32)
         return _largest_first([*subtrees, self._others(np.concatenate([gone, *subtrees]), node)])
+
+    def part_sizes(self, node: int) -> list[int]:
+        """The sizes of `parts`, largest first, without gathering the nodes."""
+        sizes: list[int] = self.size[self._fallen_from(node)].tolist()
+        above = int(self.size[self.component[node]]) - 1 - sum(sizes)
+        return sorted([*sizes, above] if above else sizes, reverse=True)
 
     def sides(self, link: int) -> list[Int32Array]:
         """The nodes of both sides of a bridge, the larger first. Raises `BadRequest` if the link is none."""
@@ -193,6 +198,12 @@ class Connectivity:
             raise BadRequest(f"link {link} is no bridge; the bridges are {self.bridges.tolist()}")
         subtree = self._subtree(below)
         return _largest_first([subtree, self._others(subtree, below)])
+
+    def _fallen_from(self, node: int) -> Int32Array:
+        """The nodes whose subtrees stay alone when this one is gone."""
+        below = self._falls_off
+        begin, end = np.searchsorted(self.parent[below], [node, node + 1])
+        return below[begin:end]
 
     def _subtree(self, node: int) -> Int32Array:
         begin = self.position[node]

@@ -77,26 +77,49 @@ def network_of(
     )
 
 
+def needs(topology: Topology, item: str) -> set[str]:
+    """An item and all that it needs, directly and indirectly, over what carries failure. Raises `UnknownItems`."""
+    if item not in topology.items:
+        raise UnknownItems([item], topology.revision)
+    found, waiting = {item}, [item]
+    while waiting:
+        for edge in topology.dependencies_of(waiting.pop()):
+            if edge.strength is not None and edge.target not in found:
+                found.add(edge.target)
+                waiting.append(edge.target)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class WeakPoints:
-    """What alone holds parts of a network together; lists have first what cuts off most."""
+    """What alone holds parts of a network together; lists have first what cuts off most.
+
+    Items are numbers of `network.ids`, links of `network.links`.
+    """
 
     network: Network
     connectivity: Connectivity
 
     @cached_property
     def articulation_points(self) -> tuple[int, ...]:
-        """The items without which the rest falls apart, as numbers of `network.ids`."""
+        """The items without which the rest falls apart."""
         return _ranked(self.connectivity.articulation_points, self.connectivity.cut_off)
 
     @cached_property
     def bridges(self) -> tuple[int, ...]:
-        """The links without which the network falls apart, as numbers of `network.links`."""
+        """The links without which the network falls apart."""
         return _ranked(self.connectivity.bridges, self.connectivity.cut_off_by_link)
 
-    def names(self, numbers: Iterable[int]) -> list[str]:
-        """The ids of items given by number, ascending."""
-        return [self.network.ids[number] for number in sorted(numbers)]
+    def cut_off_by(self, item: int) -> list[str]:
+        """The ids of what the loss of an item cuts off from the largest part that is left, larger parts first."""
+        return self._ids(self.connectivity.parts(item)[1:])
+
+    def cut_off_by_link(self, link: int) -> list[str]:
+        """The ids of what the loss of a link cuts off from the larger side."""
+        return self._ids(self.connectivity.sides(link)[1:])
+
+    def _ids(self, parts: Iterable[Int32Array]) -> list[str]:
+        return [self.network.ids[number] for part in parts for number in np.sort(part)]
 
 
 def weak_points(network: Network) -> WeakPoints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,8 +43,18 @@ class Sample:
     def graph(self) -> nx.MultiGraph[int]:
         graph: nx.MultiGraph[int] = nx.MultiGraph()
         graph.add_nodes_from(range(self.nodes))
-        graph.add_edges_from((one, other, link) for link, (one, other) in enumerate(self.links))
+        self.mend(graph, range(len(self.links)))
         return graph
+
+    def cut(self, graph: nx.MultiGraph[int], links: Iterable[int]) -> None:
+        """Take links out of the graph."""
+        for link in links:
+            graph.remove_edge(*self.links[link], link)
+
+    def mend(self, graph: nx.MultiGraph[int], links: Iterable[int]) -> None:
+        """Put links into the graph."""
+        for link in links:
+            graph.add_edge(*self.links[link], link)
 
     @property
     def simple(self) -> nx.Graph[int]:

@@ -30,10 +30,9 @@ def losses(
     carried = whole[demands.sources] == whole[demands.targets]
     found = {}
     for failure in failures:
-        ends = [(*sample.links[link], link) for link in failure]
-        graph.remove_edges_from(ends)
+        sample.cut(graph, failure)
         label = labels(graph, sample.nodes)
-        graph.add_edges_from(ends)
+        sample.mend(graph, failure)
         lost = carried & (label[demands.sources] != label[demands.targets])
         found[failure] = (int(lost.sum()), float(demands.amounts[lost].sum()))
     return found
@@ -121,7 +120,7 @@ def test_the_demands_that_any_set_of_links_loses_are_those_without_a_way(
     demands = Demands.of((one, other, 1.0) for one, other in pairs)
     failed = data.draw(st.sets(st.integers(0, len(sample.links) - 1))) if sample.links else set()
     graph = sample.graph
-    graph.remove_edges_from([(*sample.links[link], link) for link in failed])
+    sample.cut(graph, failed)
     label = labels(graph, sample.nodes)
     expected = [index for index, (one, other) in enumerate(pairs) if label[one] != label[other]]
     assert lost_demands(sample.rows, demands, failed).tolist() == expected
