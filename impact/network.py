@@ -18,8 +18,9 @@ from cmdb.errors import BadRequest
 from cmdb.model.topology import Topology, TopologyEdge
 from impact.connectivity import Connectivity, connectivity
 from impact.errors import UnknownItems
-from impact.minimum_cut import minimum_node_cut_between
+from impact.minimum_cut import minimum_node_cut, minimum_node_cut_between
 from impact.rows import Int32Array, Rows, rows_of
+from impact.survivability import Demands
 
 NETWORK_TYPES = ("CONNECTED_TO", "LINKED_TO", "ROUTED_THROUGH")
 """The relationship types that make a network where nothing else is said."""
@@ -50,6 +51,14 @@ class Network:
     def numbers(self) -> dict[str, int]:
         """The number of each item."""
         return {item: index for index, item in enumerate(self.ids)}
+
+    def demands(self, given: Iterable[tuple[str, str, float]]) -> Demands:
+        """Amounts that two items exchange. Raises `BadRequest` for an item that the network does not have."""
+        wanted, numbers = list(given), self.numbers
+        outside = sorted({end for demand in wanted for end in demand[:2] if end not in numbers})
+        if outside:
+            raise BadRequest(f"demands end at {', '.join(outside[:5])}, which the network does not have")
+        return Demands.of((numbers[one], numbers[other], amount) for one, other, amount in wanted)
 
 
 def network_of(
@@ -156,6 +165,12 @@ def minimum_cut(network: Network, one: str, other: str, *, limit: int = 1000) ->
         tuple(edge for link in found.direct for edge in network.links[link]),
         found.truncated,
     )
+
+
+def weakest_cut(network: Network) -> tuple[str, ...] | None:
+    """The fewest items whose loss leaves two others of a network without a way; see `minimum_node_cut`."""
+    cut = minimum_node_cut(network.rows)
+    return None if cut is None else tuple(network.ids[node] for node in cut)
 
 
 def _ranked(numbers: Int32Array, weight: Int32Array) -> tuple[int, ...]:

@@ -14,8 +14,33 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.errors import BadRequest
+from impact.kernel import kernel
 
 Int32Array = npt.NDArray[np.int32]
+
+
+@kernel
+def _fill_slots(ends: Int32Array, free: Int32Array, neighbours: Int32Array, links: Int32Array) -> None:
+    """Write each link into the rows of its ends; `free` has the next free slot of each node."""
+    for link in range(len(ends)):
+        for side in range(2):
+            node = ends[link, side]
+            slot = free[node]
+            free[node] = slot + 1
+            neighbours[slot] = ends[link, 1 - side]
+            links[slot] = link
+
+
+@kernel
+def _pair_slots(links: Int32Array, seen: Int32Array, mates: Int32Array) -> None:
+    """Tell the two slots of each link of each other; `seen` is -1 for each link."""
+    for slot in range(len(links)):
+        other = seen[links[slot]]
+        if other < 0:
+            seen[links[slot]] = slot
+        else:
+            mates[slot] = other
+            mates[other] = slot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +64,8 @@ class Rows:
     @property
     def mates(self) -> Int32Array:
         """The other slot of the same link, for each slot: int32[2m]."""
-        pairs = np.argsort(self.links, kind="stable").astype(np.int32)
-        mates = np.empty_like(pairs)
-        mates[pairs[0::2]] = pairs[1::2]
-        mates[pairs[1::2]] = pairs[0::2]
+        mates = np.empty_like(self.links)
+        _pair_slots(self.links, np.full(len(self.ends), -1, np.int32), mates)
         return mates
 
     def without(self, failed: Iterable[int]) -> Rows:
@@ -62,10 +85,8 @@ def rows_of(nodes: int, ends: npt.ArrayLike) -> Rows:
     pairs = np.ascontiguousarray(np.asarray(ends, np.int32).reshape(-1, 2))
     if len(pairs) and not (pairs.min() >= 0 and pairs.max() < nodes):
         raise BadRequest(f"links end at {pairs.min()} to {pairs.max()}; nodes are 0 to {nodes - 1}")
-    near = pairs.T.ravel()
-    far = pairs[:, ::-1].T.ravel()
-    order = np.argsort(near, kind="stable")
     starts = np.zeros(nodes + 1, np.int32)
-    np.cumsum(np.bincount(near, minlength=nodes), out=starts[1:])
-    links = np.tile(np.arange(len(pairs), dtype=np.int32), 2)
-    return Rows(starts, far[order], links[order], pairs)
+    np.cumsum(np.bincount(pairs.ravel(), minlength=nodes), out=starts[1:])
+    neighbours, links = (np.empty(pairs.size, np.int32) for _ in range(2))
+    _fill_slots(pairs, starts[:-1].copy(), neighbours, links)
+    return Rows(starts, neighbours, links, pairs)

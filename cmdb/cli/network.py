@@ -185,6 +185,12 @@ def minimum_cut_record(answer: Mapping[str, Any]) -> MinimumCutRecord:
 def weak_points_picture(record: WeakPointsRecord) -> Iterator[RenderableType]:
     """The size of the network in a line, then its articulation points and bridges as tables."""
     counts = record["counts"]
+    if not counts["items"]:
+        yield Text(
+            f"Nothing is joined by these types of relationships.  (revision {record['revision']})",
+            style="dim",
+        )
+        return
     parts = counts["components"]
     yield Text.assemble(
         (f"{plural(counts['items'], 'item')}, {plural(counts['links'], 'link')}: ", "bold"),

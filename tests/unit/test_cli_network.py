@@ -98,6 +98,18 @@ def test_a_network_without_weak_points_is_praised() -> None:
     ]
 
 
+def test_a_network_of_nothing_is_no_network() -> None:
+    nothing: WeakPointsRecord = {
+        "revision": 3,
+        "counts": {"items": 0, "links": 0, "components": 0, "articulation_points": 0, "bridges": 0},
+        "articulation_points": [],
+        "bridges": [],
+    }
+    assert drawn(weak_points_picture(nothing)) == [
+        "Nothing is joined by these types of relationships.  (revision 3)"
+    ]
+
+
 def test_a_cut_is_shown_with_the_ways_through_it() -> None:
     assert drawn(minimum_cut_picture(CUT)) == [
         "The loss of 1 item separates a and e:  (revision 12)",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
+from typing import cast
 
 import networkx as nx
 import numpy as np
@@ -134,7 +136,7 @@ def test_every_network_of_the_topology_zoo_has_the_weak_points_that_networkx_fin
     def same(sample: Sample, found: Connectivity) -> bool:
         graph = sample.graph
         pairs = [frozenset(ends) for ends in sample.links]
-        bridges = {frozenset((one, other)) for one, other in nx.bridges(sample.simple)}
+        bridges = set(map(frozenset, cast("Iterable[tuple[int, int]]", nx.bridges(sample.simple))))
         alone = [link for link, ends in enumerate(pairs) if ends in bridges and pairs.count(ends) == 1]
         return (
             found.articulation_points.tolist() == sorted(nx.articulation_points(sample.simple))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from cmdb.errors import BadRequest
 from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
 from impact.errors import UnknownItems
-from impact.network import Network, minimum_cut, needs, network_of, weak_points
+from impact.network import Network, minimum_cut, needs, network_of, weak_points, weakest_cut
+from impact.survivability import survivability
 from tests.estates import estates
 
 
@@ -82,6 +83,20 @@ def test_an_item_outside_the_network_has_no_way_to_any_other() -> None:
     assert minimum_cut(network_of(OFFICE), "a", "x").ways == ()
     with pytest.raises(BadRequest, match="cannot be separated from itself"):
         minimum_cut(network_of(OFFICE), "a", "a")
+
+
+def test_the_weakest_cut_of_a_network_is_named() -> None:
+    assert weakest_cut(network_of(OFFICE)) == ("c",)
+    assert weakest_cut(network_of(OFFICE, within="abd")) == ()
+    assert weakest_cut(network_of(OFFICE, within="abc")) is None
+
+
+def test_demands_between_items_are_lost_with_links() -> None:
+    network = network_of(OFFICE)
+    found = survivability(network.rows, network.demands([("a", "e", 3.0), ("a", "b", 1.0)]))
+    assert [joined(network)[failure.links[0]] for failure in found.single().worst] == ["cd", "de"]
+    with pytest.raises(BadRequest, match="demands end at x, which the network does not have"):
+        network.demands([("a", "x", 1.0)])
 
 
 @settings(max_examples=60, deadline=None)
