@@ -201,11 +201,14 @@ def weak_points_picture(record: WeakPointsRecord) -> Iterator[RenderableType]:
         yield Text("Nothing alone holds parts of it together.", style="green")
     if points := record["articulation_points"]:
         yield Text()
-        yield _points(points, counts["articulation_points"])
+        title = plural(counts["articulation_points"], "articulation point")
+        yield Text(f"{title}: lost alone, they cut off others", style="bold")
+        yield _points(points)
         yield from _more(counts["articulation_points"] - len(points))
     if bridges := record["bridges"]:
         yield Text()
-        yield _bridges(bridges, counts["bridges"])
+        yield Text(f"{plural(counts['bridges'], 'bridge')}: links without another way round", style="bold")
+        yield _bridges(bridges)
         yield from _more(counts["bridges"] - len(bridges))
 
 
@@ -247,11 +250,8 @@ def _verdict(record: MinimumCutRecord) -> Text:
     return text.append(f"  (revision {record['revision']})", style="not bold dim")
 
 
-def _points(points: Sequence[ArticulationPointRecord], count: int) -> Table:
-    table = _table(
-        f"{plural(count, 'articulation point')}: lost alone, they cut off others",
-        ("name", "class", "cuts off", "what is left", "cut off are"),
-    )
+def _points(points: Sequence[ArticulationPointRecord]) -> Table:
+    table = _table(("name", "class", "cuts off", "what is left", "cut off are"))
     for point in points:
         sizes = [f"{size:,}" for size in point["part_sizes"][:_SIZES_SHOWN]]
         sizes += ["…"] if point["parts"] > _SIZES_SHOWN else []
@@ -265,11 +265,8 @@ def _points(points: Sequence[ArticulationPointRecord], count: int) -> Table:
     return table
 
 
-def _bridges(bridges: Sequence[BridgeRecord], count: int) -> Table:
-    table = _table(
-        f"{plural(count, 'bridge')}: links without another way round",
-        ("link", "edges", "cuts off", "cut off are"),
-    )
+def _bridges(bridges: Sequence[BridgeRecord]) -> Table:
+    table = _table(("link", "edges", "cuts off", "cut off are"))
     for bridge in bridges:
         kinds = sorted({edge["type"].lower().replace("_", " ") for edge in bridge["edges"]})
         table.add_row(
@@ -281,8 +278,8 @@ def _bridges(bridges: Sequence[BridgeRecord], count: int) -> Table:
     return table
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _table(headings: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
     for heading in headings:
         right = heading == "cuts off"
         table.add_column(heading, header_style="dim", overflow="fold", justify="right" if right else "left")

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from cmdb.cli import main
 from tests.api.conftest import Api
 
 WEAK_POINTS = """query Q(
@@ -157,3 +162,28 @@ async def test_who_may_not_read_gets_nothing(api: Api) -> None:
     ):
         answer = await api.answer(query, variables, agent)
         assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_the_command_line_draws_the_answers(
+    api: Api, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await office(api)
+    monkeypatch.setenv("CMDB_URL", f"http://{address}")
+    monkeypatch.setenv("CMDB_TOKEN", api.admin)
+
+    async def cmdb(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as ended:
+            await asyncio.to_thread(main, arguments)
+        printed = capsys.readouterr()
+        assert ended.value.code == 0, printed.err
+        return printed.out.splitlines()
+
+    lines = await cmdb("weak-points", "--of", "d", "--limit", "1")
+    assert lines[0] == "5 items, 5 links: all connected  (revision 14)"
+    assert lines[4].split() == ["c", "Switch", "2", "2", "+", "2", "d,", "e"]
+    assert lines[5] == "… and 1 more"
+    lines = await cmdb("minimum-cut", "desk", "Switch/c", "--class", "Switch")
+    assert lines[0] == "The loss of 2 items separates desk and c:  (revision 14)"
+    assert lines[-1] == "  desk – e – d – c"
+    [record] = await cmdb("minimum-cut", "a", "c", "--json")
+    assert '"separable": false' in record
