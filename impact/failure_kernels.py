@@ -345,13 +345,13 @@ def reach(
             before = tail
             mark = marks[node]
             if node < n:
-                # Without a branch: which dependent is new cannot be foretold, and a wrong guess costs more than a write.
+                # Without a branch: who is new cannot be foretold, and a wrong guess costs more than a write.
                 for at in range(span[node, 0], span[node, 3]):
                     other = dependent[at]
                     seen = marks[other]
                     fresh = np.uint8(seen & (stop | REWRITTEN) == 0)
                     queue[tail] = other
-                    tail += fresh
+                    tail += int(fresh)
                     marks[other] = seen | fresh
             if mark & EXTRA:
                 at = _extra_head(arrays.x_key, arrays.x_head, node)

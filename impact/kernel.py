@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -22,16 +24,14 @@ def kernel(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
-@intrinsic
-def prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - numba's protocol
-    """In a kernel: begin to load `array.flat[index]` into the cache. Never faults; a wrong index costs time only."""
+def _prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - numba's protocol
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401 - numba's protocol
         array_type = signature.args[0]
         view = target.make_array(array_type)(target, builder, arguments[0])
         place = builder.bitcast(builder.gep(view.data, [arguments[1]]), cgutils.voidptr_t)
         number = ir.IntType(32)
-        function = cgutils.get_or_insert_function(
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
             builder.module,
             ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number]),
             "llvm.prefetch.p0",
@@ -40,3 +40,7 @@ def prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - num
         return target.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+prefetch = cast("Callable[[npt.NDArray[np.int32], np.int64], None]", intrinsic(_prefetch))
+"""In a kernel: begin to load `array.flat[index]` into the cache. Never faults; a wrong index costs time only."""

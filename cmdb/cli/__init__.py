@@ -12,6 +12,7 @@ from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.exporting import export
 from cmdb.cli.importing import import_files
 from cmdb.cli.looking import dependents, deps, find, get
+from cmdb.cli.network import minimum_cut, weak_points
 from cmdb.cli.past import audit_app, baseline_app, diff, history, undo
 from cmdb.cli.serving import agent, serve, status
 from cmdb.cli.terminal import Terminal
@@ -41,6 +42,8 @@ app.command("get")(get)
 app.command("deps")(deps)
 app.command("dependents")(dependents)
 app.command("impact")(impact)
+app.command("weak-points")(weak_points)
+app.command("minimum-cut")(minimum_cut)
 app.command("history")(history)
 app.command("diff")(diff)
 app.command("undo")(undo)

@@ -87,6 +87,60 @@ class ImpactRecord(TypedDict):
     services: list[ServiceRecord]
 
 
+class ArticulationPointRecord(TypedDict):
+    """An item that cuts off `cut_off` others when it is lost; `separated` has the first few of them."""
+
+    item: ItemRecord
+    cut_off: int
+    parts: int
+    part_sizes: list[int]
+    separated: list[ItemRecord]
+
+
+class BridgeRecord(TypedDict):
+    """A link (one and other) that cuts off `cut_off` items when it is lost; `separated` has the first few of them."""
+
+    one: ItemRecord
+    other: ItemRecord
+    edges: list[EdgeRecord]
+    cut_off: int
+    separated: list[ItemRecord]
+
+
+class WeakPointsRecord(TypedDict):
+    """`cmdb weak-points`: lists have the worst first and may be shorter than `counts` say."""
+
+    revision: int
+    counts: dict[str, int]
+    articulation_points: list[ArticulationPointRecord]
+    bridges: list[BridgeRecord]
+
+
+class WayRecord(TypedDict):
+    """A way of `length` items from end to end; `items` has the first hundred."""
+
+    length: int
+    items: list[ItemRecord]
+
+
+MinimumCutRecord = TypedDict(
+    "MinimumCutRecord",
+    {
+        "revision": int,
+        "from": ItemRecord,
+        "to": ItemRecord,
+        "connected": bool,
+        "separable": bool,
+        "count": int,
+        "truncated": bool,
+        "items": list[ItemRecord],
+        "ways": list[WayRecord],
+        "direct": list[EdgeRecord],
+    },
+)
+"""`cmdb minimum-cut`: `items` separate the two ends; each of `ways` passes one of them."""
+
+
 class FieldChange(TypedDict):
     """One field before and after; null where it had no value."""
 

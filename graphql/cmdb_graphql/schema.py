@@ -15,7 +15,18 @@ from strawberry.types.field import StrawberryField
 
 from cmdb.errors import CatalogueError, CmdbError
 from cmdb.model.catalogue import Catalogue
-from cmdb_graphql import audit, baselines, catalogue_view, feed, graph, history, impact, reliability, tokens
+from cmdb_graphql import (
+    audit,
+    baselines,
+    catalogue_view,
+    feed,
+    graph,
+    history,
+    impact,
+    reliability,
+    tokens,
+    weak_points,
+)
 from cmdb_graphql.definitions import object_type
 from cmdb_graphql.derived_filters import DerivedFilters
 from cmdb_graphql.derived_inputs import DerivedInputs
@@ -35,7 +46,7 @@ OWN_TYPES = (
 """Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
 
 
-QUERY_ROOMS = (history, baselines, catalogue_view, audit, graph, impact, reliability, tokens)
+QUERY_ROOMS = (history, baselines, catalogue_view, audit, graph, impact, reliability, weak_points, tokens)
 """Modules with root fields that do not depend on the catalogue."""
 
 

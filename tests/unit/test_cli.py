@@ -11,7 +11,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLSchema, build_schema, parse, validate
 from rich.console import Console, RenderableType
 
-from cmdb.cli import administration, exporting, looking, past, serving, session, what_if
+from cmdb.cli import administration, exporting, looking, network, past, serving, session, what_if
 from cmdb.cli.change_picture import diff_picture, history_picture
 from cmdb.cli.client import DEFAULT_URL, Access, Client, Refused
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
@@ -407,7 +407,10 @@ class TestAsOf:
 
 
 CONTRACT = Path(__file__).resolve().parents[2] / "graphql" / "schema.graphql"
-MODULES = (administration, exporting, looking, past, serving, session, what_if, questions, loading)
+MODULES = (
+    *(administration, exporting, looking, network, past, serving, session, what_if),
+    *(questions, loading),
+)
 DOCUMENTS = {
     f"{module.__name__}.{name}": text
     for module in MODULES
