@@ -58,7 +58,7 @@ from benchmarks.synthetic_shape import (
     Strength,
 )
 from cmdb.model.catalogue import builtin_catalogue
-from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
+from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 
 Numbers: TypeAlias = npt.NDArray[np.int32]
 
@@ -315,8 +315,8 @@ def _unavailability(codes: npt.NDArray[np.uint16], rng: np.random.Generator) -> 
     return np.clip(usual * 3.0 ** rng.uniform(-1, 1, len(codes)), 1e-5, 1e-3)
 
 
-def to_plain_topology(estate: EstateColumns, revision: int = 1) -> Topology:
-    """The same as the product's plain `Topology`, for the oracle; some 2 kB a CI, so not for millions."""
+def to_plain_topology(estate: EstateColumns, revision: int = 1) -> PlainTopology:
+    """The same as the product's plain `PlainTopology`, for the oracle; some 2 kB a CI, so not for millions."""
     layers = [builtin_catalogue().item_class(name).layer for name in estate.class_names]
     ids = [text.decode() for text in estate.id_texts().tolist()]
     items = (
@@ -332,7 +332,7 @@ def to_plain_topology(estate: EstateColumns, revision: int = 1) -> Topology:
             strict=True,
         )
     )
-    return Topology.build(revision, items, edges)
+    return PlainTopology.build(revision, items, edges)
 
 
 def main(arguments: Sequence[str]) -> None:
