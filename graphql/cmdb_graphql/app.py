@@ -32,6 +32,7 @@ from cmdb.store.local_server import Health, LocalServer
 from cmdb.store.store import Store
 from cmdb.store.tokens import Tokens
 from cmdb_graphql.access import Action
+from cmdb_graphql.bulk import bulk_router
 from cmdb_graphql.context import Context, Services
 from cmdb_graphql.errors import refusal_of
 from cmdb_graphql.ingest import ingest_router, refused
@@ -88,6 +89,7 @@ class Service:
         app = FastAPI(title="CMDB", docs_url=None, redoc_url=None, openapi_url=None)
         app.router.routes.extend(self.endpoint.routes("/graphql"))
         app.include_router(static_router())
+        app.include_router(bulk_router(self._context))
         app.include_router(ingest_router(self._context, self.metrics, self.services.settings.ingest_at_once))
         app.add_api_route("/healthz", _healthy, methods=["GET"])
         app.add_api_route("/readyz", self._ready, methods=["GET"])

@@ -1,0 +1,152 @@
+"""`POST /bulk/impact`: the whole answer about a failure, as JSON lines or an Arrow stream, for machines.
+
+The question is the same as that of the GraphQL field `impact`, as a JSON object with its arguments. What comes is chosen by
+`Accept`: `application/x-ndjson` (also for `*/*`) or `application/vnd.apache.arrow.stream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from cmdb.errors import BadRequest
+from cmdb.model.packed_topology import PackedTopology
+from cmdb_graphql.access import Action
+from cmdb_graphql.context import Context
+from cmdb_graphql.derived_types import Confidence
+from cmdb_graphql.errors import Code, Refusal, refusal_of
+from cmdb_graphql.graph import chosen_types, topology_of
+from cmdb_graphql.impact import Answer, Question, service_classes
+from cmdb_graphql.ingest import read_body, refused
+from cmdb_graphql.json_body import decode_json
+from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.scalars import Long
+from impact.bulk import to_arrow, to_json_lines
+from impact.simulation import Impact
+
+QUESTION_BYTES = 1_048_576
+JSON_LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
+_WRITERS: Mapping[str, Callable[[Impact], Iterator[bytes]]] = {JSON_LINES: to_json_lines, ARROW: to_arrow}
+
+
+class Moment(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """`asOf`: exactly one of these."""
+
+    revision: int | None = None
+    time: datetime | None = None
+    before_change: str | None = None
+
+
+class BulkQuestion(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The arguments of `impact`."""
+
+    down: list[str] = []
+    already_down: list[str] = []
+    pinned: list[str] = []
+    minimum_confidence: str = "INFERRED"
+    types: list[str] | None = None
+    as_of: Moment | None = None
+    at_least: int | None = None
+
+
+def bulk_router(context_of: Callable[[Request], Awaitable[Context]]) -> APIRouter:
+    """POST /bulk/impact."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/bulk/impact")
+    async def bulk_impact(request: Request) -> Response:
+        try:
+            context = await context_of(request)
+            context.require(Action.READ)
+            form = _form(request.headers.get("accept", ""))
+            body = await read_body(request, allowed=QUESTION_BYTES)
+            async with asyncio.timeout(context.services.settings.request_deadline):
+                pieces = await _answered(context, _question(body), _WRITERS[form])
+        except Exception as error:
+            return refused(refusal_of(error, doing="answering in bulk"))
+        return StreamingResponse(pieces, media_type=form)
+
+    return router
+
+
+def _form(accept: str) -> str:
+    """The form that the client wants most, of those there are. Raises `Refusal`."""
+    for wanted in accept.split(",") or [""]:
+        name, _, weight = wanted.partition(";")
+        kind = name.strip().lower() or "*/*"
+        if weight.replace(" ", "") == "q=0":
+            continue
+        if kind in _WRITERS:
+            return kind
+        if kind in ("*/*", "application/*"):
+            return JSON_LINES
+    raise Refusal(
+        Code.NOT_ACCEPTABLE, f"Accept is {accept[:80]!r}; the answer comes as {JSON_LINES} or {ARROW}"
+    )
+
+
+def _question(body: bytes) -> BulkQuestion:
+    try:
+        return msgspec.convert(decode_json(body, what="the question"), BulkQuestion)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"the question: {error}") from None
+
+
+async def _answered(
+    context: Context, asked: BulkQuestion, write: Callable[[Impact], Iterator[bytes]]
+) -> AsyncIterator[bytes]:
+    if asked.minimum_confidence not in Confidence.__members__:
+        raise BadRequest(
+            f"minimumConfidence is {asked.minimum_confidence[:40]!r}; it is one of {', '.join(Confidence.__members__)}"
+        )
+    at_least = Long(asked.at_least) if asked.at_least is not None else None
+    topology = await topology_of(context, _moment(asked.as_of), at_least)
+    catalogue = context.store.catalogue
+    question = Question(
+        tuple(asked.down),
+        tuple(asked.already_down),
+        tuple(asked.pinned),
+        Confidence[asked.minimum_confidence],
+        chosen_types(catalogue, asked.types),
+    )
+    services = service_classes(catalogue)
+    pieces, first = await asyncio.to_thread(_begun, context, question, topology, services, write)
+    return _sent(pieces, first)
+
+
+def _begun(
+    context: Context,
+    question: Question,
+    topology: PackedTopology,
+    services: frozenset[str],
+    write: Callable[[Impact], Iterator[bytes]],
+) -> tuple[Iterator[bytes], list[bytes]]:
+    """The answer with its first pieces: a small one is whole after one visit to a thread."""
+    answer: Answer = question.ask(context.services.engine, topology, services)
+    pieces = write(answer.impact)
+    return pieces, [piece for _, piece in zip(range(2), pieces, strict=False)]
+
+
+async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[bytes]:
+    yield b"".join(first)
+    if len(first) < 2:
+        return
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _moment(moment: Moment | None) -> AsOfInput | None:
+    if moment is None:
+        return None
+    given: dict[str, Any] = {
+        name: value for name in moment.__struct_fields__ if (value := getattr(moment, name)) is not None
+    }
+    if len(given) != 1:
+        raise BadRequest("asOf has exactly one of revision, time and beforeChange")
+    return AsOfInput(**given)
