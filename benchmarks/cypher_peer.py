@@ -100,4 +100,5 @@ class CypherPeer:
             return rows, time.perf_counter() - begun
 
     def _sorted(self, nodes: Sequence[int]) -> Numbers:
-        return np.sort(self._number_of[np.array(nodes, np.int64)])
+        # Neo4j 5.26 gives a node once for each start that reaches it, DISTINCT or not, where it returns rows of id().
+        return np.unique(self._number_of[np.array(nodes, np.int64)])
