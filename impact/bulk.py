@@ -1,7 +1,7 @@
 """Large answers in columns and lines: everything that a failure reaches, for machines.
 
-Promises: every reached CI once, with the same eight fields in both forms: id, name, class, layer, lifecycle, criticality,
-state, distance; what the answer is true of, its counts and what failed come first. No order is promised.
+Promises: every reached CI once, with the same eight fields in both forms: id, name, class, layer, lifecycle,
+criticality, state, distance; what the answer is true of, its counts and what failed come first. No order is promised.
 """
 
 from __future__ import annotations
