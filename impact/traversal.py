@@ -8,13 +8,16 @@ answers what a failure does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+import numpy as np
+
 from cmdb.errors import BadRequest
-from cmdb.model.topology import Topology, TopologyEdge
+from cmdb.model.packed_topology import Label, PackedTopology, label_of
+from cmdb.model.topology import TopologyEdge
 from impact.errors import UnknownItems
 
 
@@ -57,7 +60,7 @@ class Paths:
 
 
 def dependencies(
-    topology: Topology,
+    topology: PackedTopology,
     start: str,
     *,
     depth: int | None = None,
@@ -76,7 +79,7 @@ def dependencies(
 
 
 def dependents(
-    topology: Topology,
+    topology: PackedTopology,
     start: str,
     *,
     depth: int | None = None,
@@ -89,14 +92,22 @@ def dependents(
 
 
 def shortest_paths(
-    topology: Topology, a: str, b: str, *, max_depth: int = 20, types: Set[str] | None = None, limit: int = 20
+    topology: PackedTopology,
+    a: str,
+    b: str,
+    *,
+    max_depth: int = 20,
+    types: Set[str] | None = None,
+    limit: int = 20,
 ) -> Paths:
     """All shortest paths from `a` to `b` along dependencies, and all along dependents (where `b` needs `a`).
 
     Paths of more than `max_depth` hops are not looked for; `types` as for `dependencies`. Of one CI to itself
     there is no path. Raises `UnknownItems`, or `BadRequest` for a `max_depth` or `limit` below 1.
     """
-    _require_known(topology, a, b)
+    unknown = [item for item in (a, b) if topology.number_of(item) is None]
+    if unknown:
+        raise UnknownItems(unknown, topology.revision)
     if max_depth < 1 or limit < 1:
         raise BadRequest(f"max_depth is {max_depth} and limit is {limit}; both must be at least 1")
     found: list[Path] = []
@@ -109,7 +120,7 @@ def shortest_paths(
 
 
 def _walk(
-    topology: Topology,
+    topology: PackedTopology,
     start: str,
     direction: Direction,
     depth: int | None,
@@ -117,91 +128,89 @@ def _walk(
     layers: Set[str] | None,
     limit: int,
 ) -> Neighbourhood:
-    _require_known(topology, start)
+    first = _known(topology, start)
     if limit < 1 or (depth is not None and depth < 0):
         raise BadRequest(f"depth is {depth} and limit is {limit}; a depth is 0 or more, a limit at least 1")
-    reported: dict[str, int] = {}
-    seen, frontier, hops, truncated = {start}, [start], 0, False
-    while frontier and not truncated and (depth is None or hops < depth):
+    reported: dict[int, int] = {}
+    seen = np.zeros(topology.size, bool)
+    seen[first] = True
+    frontier, hops, truncated = np.array([first], np.int32), 0, False
+    while len(frontier) and not truncated and (depth is None or hops < depth):
         hops += 1
-        frontier = sorted(
-            {end for item in frontier for end in _ends(topology, item, direction, types)} - seen
-        )
-        seen.update(frontier)
-        for item in frontier:
-            if layers is not None and topology.items[item].layer not in layers:
-                continue
-            if len(reported) == limit:
-                truncated = True
-                break
-            reported[item] = hops
-    shown = {start, *reported}
+        _, ends = topology.hops(frontier, _walked(types), backwards=direction is Direction.DEPENDENTS)
+        frontier = np.unique(ends[~seen[ends]])
+        seen[frontier] = True
+        shown = frontier
+        if layers is not None:
+            shown = frontier[topology.flags(frontier, lambda kind: kind.layer in layers)]
+        truncated = len(reported) + len(shown) > limit
+        first_ones = shown[topology.by_id(shown)][: limit - len(reported)]
+        reported.update(dict.fromkeys(first_ones.tolist(), hops))
+    walked, known = _walked(types), {first, *reported}
+    ids = {topology.id_of(number) for number in known}
     edges = tuple(
         edge
-        for item in (start, *reported)
-        for edge in topology.dependencies_of(item)
-        if edge.target in shown and _walked(edge, types)
+        for number in (first, *reported)
+        for edge in topology.edges_from(number)
+        if edge.target in ids and walked(label_of(edge))
     )
-    return Neighbourhood(start, reported, edges, truncated)
+    distances = {topology.id_of(number): distance for number, distance in reported.items()}
+    return Neighbourhood(start, distances, edges, truncated)
 
 
 def _paths(
-    topology: Topology, a: str, b: str, direction: Direction, max_depth: int, types: Set[str] | None
+    topology: PackedTopology, a: str, b: str, direction: Direction, max_depth: int, types: Set[str] | None
 ) -> Iterator[Path]:
-    """Distances from `a` up to `b`'s level; then only steps that go one level up and can still reach `b`."""
-    levels, frontier = {a: 0}, [a]
-    while frontier and b not in levels and levels[frontier[0]] < max_depth:
-        hops = levels[frontier[0]] + 1
-        frontier = sorted(
-            {e for item in frontier for e in _ends(topology, item, direction, types)} - levels.keys()
-        )
-        levels.update(dict.fromkeys(frontier, hops))
-    if a == b or b not in levels:
+    """Distances from `a` up to `b`'s level; then back from `b`, by steps one level down: what lies on the ways."""
+    begin, end = _known(topology, a), _known(topology, b)
+    if begin == end:
         return
-    back = Direction.DEPENDENTS if direction is Direction.DEPENDENCIES else Direction.DEPENDENCIES
-    leads_to_b, layer = {b}, {b}
-    while layer:
-        layer = {
-            end
-            for item in layer
-            for end in _ends(topology, item, back, types)
-            if end in levels and levels[end] == levels[item] - 1
-        }
-        leads_to_b |= layer
+    walked, forwards = _walked(types), direction is Direction.DEPENDENTS
+    levels = np.full(topology.size, -1, np.int32)
+    levels[begin] = 0
+    frontier, level = np.array([begin], np.int32), 0
+    while len(frontier) and levels[end] < 0 and level < max_depth:
+        level += 1
+        _, ends = topology.hops(frontier, walked, backwards=forwards)
+        frontier = np.unique(ends[levels[ends] < 0])
+        levels[frontier] = level
+    if levels[end] < 0:
+        return
+    ahead: dict[int, list[int]] = {}
+    frontier = np.array([end], np.int32)
+    for nearer in range(level - 1, -1, -1):
+        near, far = topology.hops(frontier, walked, backwards=not forwards)
+        on_the_way = levels[far] == nearer
+        for after, before in {*zip(near[on_the_way].tolist(), far[on_the_way].tolist(), strict=True)}:
+            ahead.setdefault(before, []).append(after)
+        frontier = np.unique(far[on_the_way])
     unfinished: list[tuple[str, ...]] = [(a,)]
     while unfinished:
         items = unfinished.pop()
         if items[-1] == b:
-            yield Path(
-                direction, items, tuple(_hop(topology, x, y, direction, types) for x, y in pairwise(items))
-            )
+            hops = tuple(_hop(topology, x, y, direction, types) for x, y in pairwise(items))
+            yield Path(direction, items, hops)
             continue
-        ahead = {
-            end
-            for end in _ends(topology, items[-1], direction, types)
-            if end in leads_to_b and levels[end] == len(items)
-        }
-        unfinished.extend((*items, end) for end in sorted(ahead, reverse=True))
+        next_ones = sorted(map(topology.id_of, ahead[_known(topology, items[-1])]), reverse=True)
+        unfinished.extend((*items, item) for item in next_ones)
 
 
 def _hop(
-    topology: Topology, start: str, end: str, direction: Direction, types: Set[str] | None
+    topology: PackedTopology, start: str, end: str, direction: Direction, types: Set[str] | None
 ) -> tuple[TopologyEdge, ...]:
     source, target = (start, end) if direction is Direction.DEPENDENCIES else (end, start)
-    return tuple(e for e in topology.dependencies_of(source) if e.target == target and _walked(e, types))
+    walked = _walked(types)
+    return tuple(e for e in topology.dependencies_of(source) if e.target == target and walked(label_of(e)))
 
 
-def _ends(topology: Topology, item: str, direction: Direction, types: Set[str] | None) -> Iterator[str]:
-    if direction is Direction.DEPENDENCIES:
-        return (edge.target for edge in topology.dependencies_of(item) if _walked(edge, types))
-    return (edge.source for edge in topology.dependents_of(item) if _walked(edge, types))
+def _walked(types: Set[str] | None) -> Callable[[Label], bool]:
+    if types is None:
+        return lambda label: label.strength is not None
+    return lambda label: label.type in types
 
 
-def _walked(edge: TopologyEdge, types: Set[str] | None) -> bool:
-    return edge.strength is not None if types is None else edge.type in types
-
-
-def _require_known(topology: Topology, *ids: str) -> None:
-    unknown = [item for item in ids if item not in topology.items]
-    if unknown:
-        raise UnknownItems(unknown, topology.revision)
+def _known(topology: PackedTopology, item: str) -> int:
+    number = topology.number_of(item)
+    if number is None:
+        raise UnknownItems([item], topology.revision)
+    return number

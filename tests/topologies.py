@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cmdb.model.topology import Confidence, PlainTopology, Strength, TopologyEdge, TopologyItem
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.topology import Confidence, PlainTopology, Strength, Topology, TopologyEdge, TopologyItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def graph(
     class_of = classes or {}
     items = [TopologyItem(name, name, class_of.get(name, "Server"), "compute", "live") for name in names]
     return PlainTopology.build(revision, items, edges)
+
+
+def packed(topology: Topology) -> PackedTopology:
+    """The same in arrays."""
+    return PackedTopology.build(topology.revision, topology.items.values(), topology.edges())
 
 
 @dataclass(frozen=True, slots=True)

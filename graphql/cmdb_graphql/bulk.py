@@ -1,7 +1,7 @@
 """`POST /bulk/impact`: the whole answer about a failure, as JSON lines or an Arrow stream, for machines.
 
-The question is the same as that of the GraphQL field `impact`, as a JSON object with its arguments. What comes is chosen
-by `Accept`: `application/x-ndjson` (also for `*/*`) or `application/vnd.apache.arrow.stream`.
+The question is the same as that of the GraphQL field `impact`, as a JSON object with its arguments. What comes is
+chosen by `Accept`: `application/x-ndjson` (also for `*/*`) or `application/vnd.apache.arrow.stream`.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from impact.subgraph import Subgraph, SubgraphNode, of_impact, of_neighbourhood,
 from impact.traversal import dependencies
 from tests.estates import estates
 from tests.hostile_names import NAMES, between, hostile_subgraphs
-from tests.topologies import CLUSTER_OF_CLUSTERS, PAIR
+from tests.topologies import CLUSTER_OF_CLUSTERS, PAIR, packed
 
-SHOP = of_neighbourhood(PAIR.topology, dependencies(PAIR.topology, "shop", depth=1))
+SHOP = of_neighbourhood(PAIR.topology, dependencies(packed(PAIR.topology), "shop", depth=1))
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 

@@ -18,7 +18,7 @@ from impact.propagation import State, simulate_failure
 from impact.subgraph import Subgraph, SubgraphNode, of_impact, of_neighbourhood, of_topology, portable_id
 from impact.traversal import dependencies
 from tests.hostile_names import NAMES, between, hostile_names, hostile_subgraphs
-from tests.topologies import DUAL_POWER, PAIR, gate, graph, soft
+from tests.topologies import DUAL_POWER, PAIR, gate, graph, packed, soft
 
 _DOT_TOKEN = re.compile(
     r'\s*(?://[^\n]*\n\s*)*("(?:[^"\\]|\\.)*"|->|[{}\[\]=,;]|[A-Za-z_]\w*|\d+(?:\.\d+)?)', re.DOTALL
@@ -146,7 +146,7 @@ def plain(text: str) -> str:
     return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), text).replace("\u200b", "")
 
 
-SHOP = of_neighbourhood(PAIR.topology, dependencies(PAIR.topology, "kiosk"))
+SHOP = of_neighbourhood(PAIR.topology, dependencies(packed(PAIR.topology), "kiosk"))
 LOSS = simulate_failure(DUAL_POWER.topology, ["feed-a"])
 POWER = of_impact(DUAL_POWER.topology, [(i, s, LOSS.distances[i]) for i, s in LOSS.states.items()])
 

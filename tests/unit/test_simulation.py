@@ -17,14 +17,10 @@ from impact.propagation import State, simulate_failure
 from impact.simulation import Impact, simulate_on
 from tests import topologies
 from tests.estates import chosen, estates
-from tests.topologies import CHAIN, DUAL_POWER, Reference
+from tests.topologies import CHAIN, DUAL_POWER, Reference, packed
 
 REFERENCES = [value for value in vars(topologies).values() if isinstance(value, Reference)]
 WORKSPACE = Workspace()
-
-
-def packed(topology: PlainTopology, revision: int = 1) -> PackedTopology:
-    return PackedTopology.build(revision, topology.items.values(), topology.edges())
 
 
 def asked(topology: PackedTopology, failed: set[str], pinned: frozenset[str] = frozenset()) -> Impact:
@@ -121,7 +117,7 @@ def test_the_past_is_an_overlay_run_backwards_and_leaves_the_present_as_it_is(da
     past = data.draw(estates())
     present = data.draw(estates())
     forth = past.with_changes(2, **changes(data, past, present))  # type: ignore[arg-type]
-    fast = packed(forth, 2)
+    fast = packed(forth)
     graph = FailureGraph.of(fast)
     back = fast.with_changes(
         1,

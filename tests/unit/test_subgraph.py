@@ -24,7 +24,7 @@ from impact.subgraph import (
 )
 from impact.traversal import dependencies, dependents
 from tests.estates import built, estates, gates_by_definition
-from tests.topologies import CLUSTER_OF_CLUSTERS, PAIR, SOFT, Need, gate, graph
+from tests.topologies import CLUSTER_OF_CLUSTERS, PAIR, SOFT, Need, gate, graph, packed
 
 MIXED = graph(
     {
@@ -70,7 +70,7 @@ def ends(found: Subgraph) -> list[tuple[str, str]]:
 
 
 def test_a_neighbourhood_has_its_start_first_and_everything_with_its_distance() -> None:
-    found = of_neighbourhood(PAIR.topology, dependents(PAIR.topology, "host-1"))
+    found = of_neighbourhood(PAIR.topology, dependents(packed(PAIR.topology), "host-1"))
     assert [(node.id, node.distance) for node in found.nodes] == [
         ("host-1", 0),
         ("web-1", 1),
@@ -83,7 +83,7 @@ def test_a_neighbourhood_has_its_start_first_and_everything_with_its_distance() 
 
 
 def test_a_gate_is_told_with_its_members_that_are_not_shown() -> None:
-    found = of_neighbourhood(PAIR.topology, dependents(PAIR.topology, "host-1"))
+    found = of_neighbourhood(PAIR.topology, dependents(packed(PAIR.topology), "host-1"))
     assert "web-2" not in {node.id for node in found.nodes}
     assert dict(found.gates) == {("shop", "g0"): GateSize(1, 2)}
     assert [str(found.gate_of(edge)) for edge in found.edges] == ["None", "1 of 2", "None"]
@@ -102,7 +102,7 @@ def test_soft_edges_are_in_no_gate_and_a_group_may_need_nobody() -> None:
 
 def test_what_a_limit_cut_off_a_walk_stays_said() -> None:
     topology = CLUSTER_OF_CLUSTERS.topology
-    assert of_neighbourhood(topology, dependencies(topology, "app", limit=3)).truncated
+    assert of_neighbourhood(topology, dependencies(packed(topology), "app", limit=3)).truncated
 
 
 def test_an_impact_has_states_and_the_edges_that_carry_failure_between_its_items() -> None:
@@ -138,7 +138,7 @@ def test_an_impact_is_cut_at_its_limit_and_no_further_row_is_taken() -> None:
 def test_only_items_that_are_shown_are_asked_about() -> None:
     watched = Watched(CLUSTER_OF_CLUSTERS.topology)
     topology = cast("PlainTopology", watched)
-    found = dependencies(CLUSTER_OF_CLUSTERS.topology, "app", depth=2)
+    found = dependencies(packed(CLUSTER_OF_CLUSTERS.topology), "app", depth=2)
     shown = {"app", *found.distances}
     of_neighbourhood(topology, found)
     assert watched.asked <= shown

@@ -15,6 +15,7 @@ from benchmarks.synthetic_shape import CLASSES, LAYERS, Label
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.model.topology import members_needed
 from impact.traversal import dependencies, dependents
+from tests.topologies import packed
 
 SIZE = 2_000
 COLUMNS = ("ids", "names", "class_codes", "source", "target", "label", "unavailability")
@@ -201,7 +202,7 @@ def test_the_plain_topology_has_the_same_items_and_edges(estate: EstateColumns) 
 
 
 def test_the_array_walk_finds_what_the_plain_traversal_finds(estate: EstateColumns) -> None:
-    topology = to_plain_topology(estate)
+    topology = packed(to_plain_topology(estate))
     carrying = {kind for kind, strength, *_ in estate.labels if strength is not None}
     ids = [text.decode() for text in estate.id_texts().tolist()]
     up, down = ArrayWalk.build(estate), ArrayWalk.build_reversed(estate)
