@@ -3,6 +3,7 @@
 ImpactError
  +- UnknownItems           ids that the topology of this revision does not have
  +- ContradictoryScenario  an item that is to fail and is pinned as not affected
+ +- TooManyNodes           a decision diagram outgrew its limit
 """
 
 from __future__ import annotations
@@ -49,6 +50,23 @@ class ContradictoryScenario(ImpactError):
     def facts(self) -> Mapping[str, Any]:
         """The ids that stand in both lists."""
         return {"ids": list(self.ids)}
+
+
+class TooManyNodes(ImpactError):
+    """A decision diagram outgrew its limit: the function, or what is made on the way to it, is too large."""
+
+    code = "TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the decision diagram has more than {limit:,} nodes; raise the limit, order the variables so that "
+            "those that act together are neighbours, or ask for bounds instead of the exact figure"
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """The limit that was passed."""
+        return {"limit": self.limit}
 
 
 def _shown(ids: tuple[str, ...]) -> str:
