@@ -22,24 +22,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from impact.errors import TooManyNodes
-from impact.kernel import inlined, kernel
+from impact.kernel import kernel
+from impact.node_table import FULL, RESULT, RESUME, TOP, Ints, Longs, NodeTable, number_of, scatter
 
-Ints: TypeAlias = npt.NDArray[np.int32]
-Longs: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 FALSE = 0
 TRUE = 1
-
-_NO_VARIABLE = 2**31 - 1
-_FIRST_CAPACITY = 128
-_LARGEST_CACHE = 2**22
-"""Entries of 16 bytes: past 64 MB a larger table of answers gained nothing on the Aralia trees."""
-
-_COUNT, _TOP, _RESULT = 0, 1, 2
-_FULL = -1
-_RESUME = -1
 
 
 class Bdd:
@@ -49,25 +38,20 @@ class Bdd:
     20 to 36 bytes. After that error the diagram is still sound, and what was made before can be used.
     """
 
-    __slots__ = ("_answers", "_last", "_nodes", "_stack", "_state", "_unique", "node_limit", "variables")
+    __slots__ = ("_last", "_stack", "_table", "variables")
 
     FALSE = FALSE
     TRUE = TRUE
 
     def __init__(self, variables: int, *, node_limit: int = 10_000_000) -> None:
         self.variables = variables
-        self.node_limit = node_limit
-        self._nodes: Ints = np.empty((_FIRST_CAPACITY, 3), np.int32)
-        self._nodes[0] = _NO_VARIABLE, FALSE, FALSE
-        self._unique: Ints = np.zeros(2 * _FIRST_CAPACITY, np.int32)
-        self._answers: Ints = np.zeros((_FIRST_CAPACITY, 4), np.int32)
+        self._table = NodeTable(1, node_limit)
         self._stack: Longs = np.empty((variables + 1, 9), np.int64)
-        self._state: Longs = np.array([1, 0, 0], np.int64)
         self._last: tuple[int, Ints] | None = None
 
     def __len__(self) -> int:
         """How many nodes were made so far, the terminal included."""
-        return int(self._state[_COUNT])
+        return len(self._table)
 
     def variable(self, index: int) -> int:
         """The function that is true when this variable is. Raises IndexError for an index that is none."""
@@ -93,12 +77,10 @@ class Bdd:
 
     def if_then_else(self, f: int, g: int, h: int) -> int:
         """`g` where `f` is true, `h` where it is not; at most in the order of the product of the three sizes."""
-        tables = self._nodes, self._unique, self._answers, self._stack, self._state
-        result = _if_then_else(*tables, f, g, h)
-        while result == _FULL:
-            self._grow()
-            tables = self._nodes, self._unique, self._answers, self._stack, self._state
-            result = _if_then_else(*tables, _RESUME, FALSE, FALSE)
+        result = _if_then_else(*self._table.arrays, self._stack, f, g, h)
+        while result == FULL:
+            self._table.grow()
+            result = _if_then_else(*self._table.arrays, self._stack, RESUME, FALSE, FALSE)
         return result
 
     def at_least(self, k: int, nodes: Sequence[int]) -> int:
@@ -146,121 +128,43 @@ class Bdd:
         Low and high are `2 * row + complement`. Kept for the last root asked for; not to be written to.
         """
         if self._last is None or self._last[0] != root >> 1:
-            self._last = root >> 1, _reachable(self._nodes, root >> 1)
+            self._last = root >> 1, _reachable(self._table.arrays[0], root >> 1)
         return self._last[1]
 
-    def monotone_hull(self, root: int) -> int:
-        """The least monotone function that `root` implies: true wherever turning some variables off makes `root` true.
-
-        A monotone function is its own hull; the minimal solutions of a function are those of its hull.
-        """
-        rows = self.reachable(root)
-        hulls = np.empty((len(rows), 2), np.int64)
-        hulls[0] = FALSE, TRUE
-        for row in range(1, len(rows)):
-            variable, low, high = (int(x) for x in rows[row])
-            for complement in (0, 1):
-                below = int(hulls[low >> 1, low & 1 ^ complement])
-                above = int(hulls[high >> 1, high & 1 ^ complement])
-                hulls[row, complement] = self._node(variable, below, self.disjunction(above, below))
-        return int(hulls[-1, root & 1])
-
     def _node(self, variable: int, low: int, high: int) -> int:
-        result = _node(self._nodes, self._unique, self._state, variable, low, high)
-        while result == _FULL:
-            self._grow()
-            result = _node(self._nodes, self._unique, self._state, variable, low, high)
-        return result
-
-    def _grow(self) -> None:
-        count = len(self)
-        if count >= self.node_limit:
-            raise TooManyNodes(self.node_limit)
-        capacity = min(max(4 * count if count < 2**16 else 2 * count, _FIRST_CAPACITY), self.node_limit)
-        nodes: Ints = np.empty((capacity, 3), np.int32)
-        nodes[:count] = self._nodes
-        slots = 1 << (2 * capacity - 1).bit_length()
-        self._nodes = nodes
-        self._unique = _uniquely(nodes, count, np.zeros(slots, np.int32))
-        if len(self._answers) < _LARGEST_CACHE:
-            entries = min(slots // 2, _LARGEST_CACHE)
-            self._answers = _remembered(self._answers, np.zeros((entries, 4), np.int32))
-
-
-@inlined
-def scatter(a: int, b: int, c: int) -> int:
-    """A number of 63 bits that spreads three numbers; its low bits choose a slot."""
-    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ np.uint64(b)) * np.uint64(0xC2B2AE3D27D4EB4F)
-    x = (x ^ np.uint64(c)) * np.uint64(0x165667B19E3779F9)
-    return int((x ^ (x >> np.uint64(29))) >> np.uint64(1))
+        while True:
+            nodes, unique, _, state = self._table.arrays
+            result = _node(nodes, unique, state, variable, low, high)
+            if result != FULL:
+                return result
+            self._table.grow()
 
 
 @kernel
 def _node(nodes: Ints, unique: Ints, state: Longs, variable: int, low: int, high: int) -> int:
-    """The function that is `high` where the variable is true and `low` elsewhere; `_FULL` if there is no room."""
+    """The function that is `high` where the variable is true and `low` elsewhere; `FULL` if there is no room."""
     if low == high:
         return low
     complement = low & 1
-    low ^= complement
-    high ^= complement
-    last = len(unique) - 1
-    slot = scatter(variable, low, high) & last
-    while unique[slot] != 0:
-        found = unique[slot]
-        if nodes[found, 0] == variable and nodes[found, 1] == low and nodes[found, 2] == high:
-            return int(2 * found + complement)
-        slot = (slot + 1) & last
-    made = state[_COUNT]
-    if made == len(nodes):
-        return _FULL
-    nodes[made, 0] = variable
-    nodes[made, 1] = low
-    nodes[made, 2] = high
-    unique[slot] = made
-    state[_COUNT] = made + 1
-    return int(2 * made + complement)
-
-
-@kernel
-def _uniquely(nodes: Ints, count: int, unique: Ints) -> Ints:
-    """Fill an empty table with the numbers of the nodes."""
-    last = len(unique) - 1
-    for node in range(1, count):
-        slot = scatter(nodes[node, 0], nodes[node, 1], nodes[node, 2]) & last
-        while unique[slot] != 0:
-            slot = (slot + 1) & last
-        unique[slot] = node
-    return unique
-
-
-@kernel
-def _remembered(answers: Ints, larger: Ints) -> Ints:
-    """Move what is remembered into an empty table."""
-    last = len(larger) - 1
-    for entry in range(len(answers)):
-        if answers[entry, 0] != 0:
-            slot = scatter(answers[entry, 0], answers[entry, 1], answers[entry, 2]) & last
-            for column in range(4):  # a slice takes seconds to compile
-                larger[slot, column] = answers[entry, column]
-    return larger
+    number = number_of(nodes, unique, state, variable, low ^ complement, high ^ complement)
+    return FULL if number == FULL else 2 * number + complement
 
 
 @kernel
 def _if_then_else(
-    nodes: Ints, unique: Ints, answers: Ints, stack: Longs, state: Longs, f: int, g: int, h: int
+    nodes: Ints, unique: Ints, memory: Ints, state: Longs, stack: Longs, f: int, g: int, h: int
 ) -> int:
-    """If-then-else, or `_FULL` where a node found no room: then grow the tables and call with f = `_RESUME`.
+    """If-then-else, or `FULL` where a node found no room: then grow the tables and call with f = `RESUME`.
 
     A frame of the stack: f, g, h, the low cofactors of the three, variable, high result or -1, complement.
     """
     top = 0
     result = 0
-    asking = f != _RESUME
+    asking = f != RESUME
     if not asking:
-        top = state[_TOP]
-        result = state[_RESULT]
-    last = len(answers) - 1
+        top = state[TOP]
+        result = state[RESULT]
+    last = len(memory) - 1
     while True:
         if asking:
             if f == g:
@@ -306,8 +210,8 @@ def _if_then_else(
                 g ^= complement
                 h ^= complement
                 slot = scatter(f, g, h) & last
-                if answers[slot, 0] == f and answers[slot, 1] == g and answers[slot, 2] == h:
-                    result = answers[slot, 3] ^ complement
+                if memory[slot, 0] == f and memory[slot, 1] == g and memory[slot, 2] == h:
+                    result = memory[slot, 3] ^ complement
                     asking = False
                 else:
                     f_at, g_at, h_at = f >> 1, g >> 1, h >> 1
@@ -339,16 +243,16 @@ def _if_then_else(
             asking = True
         else:
             made = _node(nodes, unique, state, stack[top - 1, 6], result, stack[top - 1, 7])
-            if made == _FULL:
-                state[_TOP] = top
-                state[_RESULT] = result
-                return _FULL
+            if made == FULL:
+                state[TOP] = top
+                state[RESULT] = result
+                return FULL
             top -= 1
             slot = scatter(stack[top, 0], stack[top, 1], stack[top, 2]) & last
-            answers[slot, 0] = stack[top, 0]
-            answers[slot, 1] = stack[top, 1]
-            answers[slot, 2] = stack[top, 2]
-            answers[slot, 3] = made
+            memory[slot, 0] = stack[top, 0]
+            memory[slot, 1] = stack[top, 1]
+            memory[slot, 2] = stack[top, 2]
+            memory[slot, 3] = made
             result = made ^ stack[top, 8]
 
 
