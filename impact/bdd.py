@@ -114,6 +114,10 @@ class Bdd:
         probability = _derive(self.reachable(root), root & 1, p, derivatives)
         return float(probability), derivatives
 
+    def first_variable(self, root: int) -> int:
+        """The variable that `root` tests first; for a constant a number beyond all of them."""
+        return int(self._table.arrays[0][root >> 1, 0])
+
     def size(self, root: int) -> int:
         """How many nodes the function has, without the terminal."""
         return len(self.reachable(root)) - 1
