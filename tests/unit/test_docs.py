@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"^ {4}cmdb ((?:\w+ ?)+)", re.MULTILINE)
+_COMMAND = re.compile(r"^ {4}cmdb ((?:\w[\w-]* ?)+)", re.MULTILINE)
 
 
 def blocks(language: str) -> list[str]:
