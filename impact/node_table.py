@@ -42,7 +42,7 @@ class NodeTable:
     __slots__ = ("_terminals", "arrays", "limit")
 
     def __init__(self, terminals: int, limit: int) -> None:
-        nodes = np.zeros((_FIRST_CAPACITY, 3), np.int32)
+        nodes = np.zeros((min(_FIRST_CAPACITY, limit), 3), np.int32)
         nodes[:terminals, 0] = NO_VARIABLE
         self._terminals = terminals
         self.limit = limit
