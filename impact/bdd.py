@@ -49,6 +49,15 @@ class Bdd:
         self._stack: Longs = np.empty((variables + 1, 9), np.int64)
         self._last: tuple[int, Ints] | None = None
 
+    @property
+    def node_limit(self) -> int:
+        """See the class; it may be raised after a `TooManyNodes`, and the operation tried again."""
+        return self._table.limit
+
+    @node_limit.setter
+    def node_limit(self, limit: int) -> None:
+        self._table.limit = limit
+
     def __len__(self) -> int:
         """How many nodes were made so far, the terminal included."""
         return len(self._table)

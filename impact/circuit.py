@@ -7,11 +7,15 @@ of disjunctions: the diagrams on the way to the top are fewer and smaller (half 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+from operator import itemgetter
 from typing import Literal, TypeAlias
 
 from impact.bdd import FALSE, TRUE, Bdd
+from impact.errors import TooManyNodes
 from impact.fault_tree import FaultTree, Formula
 
 Kind: TypeAlias = Literal["and", "xor", "atleast"]
@@ -58,25 +62,88 @@ class Circuit:
             leaves.append(sum(leaves[argument >> 1] for argument in arguments))
         return leaves
 
-    def diagram(self, order: Iterable[int], *, node_limit: int) -> tuple[Bdd, int]:
-        """The diagram with the events in this order, and its root. Raises `TooManyNodes`."""
-        bdd = Bdd(len(self.events), node_limit=node_limit)
-        made = [FALSE] * len(self.events)
+    def factored(self) -> Circuit:
+        """The same with `a and b, or a and c` written `a and (b or c)`, where nothing else uses the two conjunctions.
+
+        On the Aralia tree das9701 that halves the nodes on the way to the top.
+        """
+        first = len(self.events)
+        uses = Counter(argument >> 1 for _, _, arguments in self.nodes for argument in arguments)
+        nodes: list[Node] = []
+        once: set[int] = set()
+        moved: dict[int, int] = {}
+
+        def conjunction(arguments: list[int]) -> int:
+            if len(arguments) == 1:
+                return arguments[0]
+            nodes.append(("and", 0, tuple(arguments)))
+            once.add(first + len(nodes) - 1)
+            return 2 * (first + len(nodes) - 1)
+
+        for place, (kind, least, arguments) in enumerate(self.nodes, first):
+            inputs = [2 * moved.get(a >> 1, a >> 1) + (a & 1) for a in arguments]
+            while kind == "and":
+                terms = {a: nodes[(a >> 1) - first][2] for a in inputs if a & 1 and a >> 1 in once}
+                shared, times = max(
+                    Counter(chain(*terms.values())).items(), key=itemgetter(1), default=(0, 0)
+                )
+                if times < 2:
+                    break
+                group = [a for a, term in terms.items() if shared in term]
+                rests = [conjunction([x for x in terms[a] if x != shared]) ^ 1 for a in group]
+                together = conjunction([shared, conjunction(rests) ^ 1])
+                inputs = [*(a for a in inputs if a not in group), together ^ 1]
+            moved[place] = first + len(nodes)
+            nodes.append((kind, least, tuple(inputs)))
+            if kind == "and" and uses[place] == 1:
+                once.add(moved[place])
+        root = 2 * moved.get(self.root >> 1, self.root >> 1) + (self.root & 1)
+        return _without_unused(Circuit(self.events, tuple(nodes), root))
+
+
+class Construction:
+    """The diagram of a circuit on its way, with the events in one order; it can be stopped and go on.
+
+    `bdd` is the diagram, `progress` how many nodes of the circuit are in it.
+    """
+
+    def __init__(self, circuit: Circuit, order: Sequence[int]) -> None:
+        self.circuit = circuit
+        self.order = order
+        self.bdd = Bdd(len(circuit.events))
+        self._made = [FALSE] * len(circuit.events)
         for variable, event in enumerate(order):
-            made[event] = bdd.variable(variable)
-        for kind, least, arguments in self.nodes:
-            # Those that are tested last first: what they make together is below all that follows.
-            inputs = sorted(
-                (made[argument >> 1] ^ (argument & 1) for argument in arguments), key=bdd.first_variable
-            )[::-1]
-            if kind == "atleast":
-                made.append(bdd.at_least(least, inputs[::-1]))
-                continue
-            result = TRUE if kind == "and" else FALSE
-            for function in inputs:
-                result = (bdd.conjunction if kind == "and" else bdd.exclusive_or)(result, function)
-            made.append(result)
-        return bdd, made[self.root >> 1] ^ (self.root & 1)
+            self._made[event] = self.bdd.variable(variable)
+
+    @property
+    def progress(self) -> int:
+        """How many nodes of the circuit are done."""
+        return len(self._made) - len(self.circuit.events)
+
+    @property
+    def root(self) -> int:
+        """The function of the circuit, when all is done."""
+        return self._made[self.circuit.root >> 1] ^ (self.circuit.root & 1)
+
+    def advance(self, node_limit: int) -> bool:
+        """Go on until the diagram is done (true) or would have more nodes than that (false)."""
+        self.bdd.node_limit = node_limit
+        try:
+            for node in self.circuit.nodes[self.progress :]:
+                self._made.append(self._function(node))
+        except TooManyNodes:
+            return False
+        return True
+
+    def _function(self, node: Node) -> int:
+        kind, least, arguments = node
+        inputs = [self._made[argument >> 1] ^ (argument & 1) for argument in arguments]
+        # Those that are tested last first: what they make together is below all that follows.
+        inputs.sort(key=self.bdd.first_variable, reverse=True)
+        if kind == "atleast":
+            return self.bdd.at_least(least, inputs[::-1])
+        combine = self.bdd.conjunction if kind == "and" else self.bdd.exclusive_or
+        return reduce(combine, inputs, TRUE if kind == "and" else FALSE)
 
 
 def circuit_of(tree: FaultTree) -> Circuit:
@@ -115,6 +182,22 @@ class _Builder:
             return arguments[0]
         node = kind, least, tuple(arguments)
         return 2 * self.nodes.setdefault(node, self.events + len(self.nodes))
+
+
+def _without_unused(circuit: Circuit) -> Circuit:
+    """The same without nodes that the root does not depend on."""
+    first = len(circuit.events)
+    used = {circuit.root >> 1}
+    for place in range(first + len(circuit.nodes) - 1, first - 1, -1):
+        if place in used:
+            used.update(argument >> 1 for argument in circuit.nodes[place - first][2])
+    moved = {place: place for place in range(first)}
+    nodes: list[Node] = []
+    for place, (kind, least, arguments) in enumerate(circuit.nodes, first):
+        if place in used:
+            moved[place] = first + len(nodes)
+            nodes.append((kind, least, tuple(2 * moved[a >> 1] + (a & 1) for a in arguments)))
+    return Circuit(circuit.events, tuple(nodes), 2 * moved[circuit.root >> 1] + (circuit.root & 1))
 
 
 def _merged(circuit: Circuit) -> Circuit:

@@ -140,7 +140,7 @@ def minimal_cut_sets(
     families = np.zeros((len(rows), 2, max(bound, 0) + 1), np.int32)
     families[0, 1, :] = _EMPTY_SET
     wanted = _wanted(rows, root & 1, bound)
-    table = NodeTable(2, node_limit)
+    table = NodeTable(2, node_limit, questions=8 * len(rows))
     table.arrays[3][TOP] = _IDLE
     stack = np.empty((bdd.variables + 1, 7), np.int64)
     while not _fill(*table.arrays, stack, rows, wanted, families, bound):

@@ -35,13 +35,15 @@ _LARGEST_MEMORY = 2**22
 class NodeTable:
     """`terminals` nodes without variable, then the others in the order in which they were made; at most `limit`.
 
+    `questions`: how many answers are worth remembering from the start; otherwise the memory grows with the nodes.
+
     `arrays`: the nodes (rows of three); their numbers by hash (0: free), at most half full; a lossy memory
     of answers (rows of three arguments, the first not 0, and the answer); the state.
     """
 
     __slots__ = ("_terminals", "arrays", "limit")
 
-    def __init__(self, terminals: int, limit: int) -> None:
+    def __init__(self, terminals: int, limit: int, *, questions: int = _FIRST_CAPACITY) -> None:
         nodes = np.zeros((min(_FIRST_CAPACITY, limit), 3), np.int32)
         nodes[:terminals, 0] = NO_VARIABLE
         self._terminals = terminals
@@ -49,7 +51,7 @@ class NodeTable:
         self.arrays: tuple[Ints, Ints, Ints, Longs] = (
             nodes,
             np.zeros(2 * _FIRST_CAPACITY, np.int32),
-            np.zeros((_FIRST_CAPACITY, 4), np.int32),
+            np.zeros((min(1 << max(questions - 1, 127).bit_length(), _LARGEST_MEMORY), 4), np.int32),
             np.array([terminals, 0, 0, 0], np.int64),
         )
 
@@ -67,8 +69,9 @@ class NodeTable:
         more[:made] = nodes[:made]
         slots = 1 << (2 * capacity - 1).bit_length()
         unique = _unique(more, self._terminals, made, np.zeros(slots, np.int32))
-        if len(memory) < _LARGEST_MEMORY:
-            memory = _moved(memory, np.zeros((min(slots // 2, _LARGEST_MEMORY), 4), np.int32))
+        entries = min(slots // 2, _LARGEST_MEMORY)
+        if len(memory) < entries:
+            memory = _moved(memory, np.zeros((entries, 4), np.int32))
         self.arrays = more, unique, memory, state
 
 
