@@ -40,7 +40,7 @@ def fault_tree_of(
     if missing:
         raise InvalidFaultTree(
             missing[0],
-            f"and {len(missing) - 1} more CIs have no failure probability",
+            f"has no failure probability, nor have {len(missing) - 1} others",
             "give every CI that the service can depend on one",
         )
     rounds = _rounds(graph, most_gates)

@@ -1,4 +1,4 @@
-"""Fault trees for tests: short names for formulas, and random trees."""
+"""Fault trees for tests: short names for formulas, and random trees; what happens, by definition."""
 
 from __future__ import annotations
 
@@ -44,3 +44,29 @@ def trees(draw: st.DrawFn) -> FaultTree:
     events = [BasicEvent(name, chance) for name, chance in zip(EVENTS, chances, strict=True)]
     houses = [HouseEvent("on", True), HouseEvent("off", False)]
     return FaultTree.build("t", gates, events, houses, top=gates[-1].name)
+
+
+def happens(tree: FaultTree, failed: frozenset[str]) -> bool:
+    """Whether the top event happens when exactly these basic events do, straight from the formulas."""
+
+    def of(argument: Argument) -> bool:
+        if isinstance(argument, Formula):
+            values = [of(a) for a in argument.arguments]
+            match argument.operator:
+                case "and":
+                    return all(values)
+                case "or":
+                    return any(values)
+                case "xor":
+                    return sum(values) % 2 == 1
+                case "not":
+                    return not values[0]
+                case "atleast":
+                    return sum(values) >= argument.least
+        if argument in tree.gates:
+            return of(tree.gates[argument].formula)
+        if argument in tree.house_events:
+            return tree.house_events[argument].state
+        return argument in failed
+
+    return of(tree.top)

@@ -9,33 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from impact.errors import InvalidFaultTree, TooManyNodes
-from impact.fault_tree import Argument, BasicEvent, FaultTree, Formula, Gate
+from impact.fault_tree import BasicEvent, FaultTree, Formula, Gate
 from impact.fault_tree_analysis import analyse
-from tests.fault_trees import EVENTS, all_of, any_of, no, trees
-
-
-def happens(tree: FaultTree, failed: frozenset[str]) -> bool:
-    def of(argument: Argument) -> bool:
-        if isinstance(argument, Formula):
-            values = [of(a) for a in argument.arguments]
-            match argument.operator:
-                case "and":
-                    return all(values)
-                case "or":
-                    return any(values)
-                case "xor":
-                    return sum(values) % 2 == 1
-                case "not":
-                    return not values[0]
-                case "atleast":
-                    return sum(values) >= argument.least
-        if argument in tree.gates:
-            return of(tree.gates[argument].formula)
-        if argument in tree.house_events:
-            return tree.house_events[argument].state
-        return argument in failed
-
-    return of(tree.top)
+from tests.fault_trees import EVENTS, all_of, any_of, happens, no, trees
 
 
 def chance(tree: FaultTree, sure: str | None = None, never: str | None = None) -> float:
@@ -95,7 +71,8 @@ def test_the_figures_of_two_pumps_and_a_valve_by_hand() -> None:
     assert analysis.probability == pytest.approx(0.001 + 0.999 * 0.005)
     assert list(analysis.smallest_cut_sets(9)) == [("valve",), ("p1", "p2")]
     [(likeliest, members)] = analysis.likeliest_cut_sets(1)
-    assert (likeliest, members) == (pytest.approx(0.005), ("p1", "p2"))
+    assert likeliest == pytest.approx(0.005)
+    assert members == ("p1", "p2")
     valve, p1, _, lamp = analysis.importances
     assert valve.raw == pytest.approx(1 / 0.005995)
     assert valve.rrw == pytest.approx(0.005995 / 0.005)
