@@ -37,12 +37,15 @@ class Circuit:
     def first_visits(self, weight: Callable[[int], int] | None = None) -> list[int]:
         """The events as a walk from the root meets them; of a node's arguments the one of least weight first.
 
-        A weight is asked for a place. Without one the arguments are visited as they stand. Events that the root
-        does not depend on come last.
+        A weight is asked for a place. Without one the arguments are visited as they stand. Events that only the root's
+        own node uses come before all: tested last, each would copy the whole diagram. Events that the root does not
+        depend on come last.
         """
-        seen: dict[int, None] = {}
-        waiting = [self.root >> 1]
         first = len(self.events)
+        uses = Counter(argument >> 1 for _, _, arguments in self.nodes for argument in arguments)
+        top = self.nodes[(self.root >> 1) - first][2] if self.root >> 1 >= first else ()
+        seen: dict[int, None] = {a >> 1: None for a in top if a >> 1 < first and uses[a >> 1] == 1}
+        waiting = [self.root >> 1]
         while waiting:
             place = waiting.pop()
             if place in seen:
@@ -65,7 +68,7 @@ class Circuit:
     def factored(self) -> Circuit:
         """The same with `a and b, or a and c` written `a and (b or c)`, where nothing else uses the two conjunctions.
 
-        On the Aralia tree das9701 that halves the nodes on the way to the top.
+        On the Aralia tree das9701 that saves a third of the nodes on the way to the top.
         """
         first = len(self.events)
         uses = Counter(argument >> 1 for _, _, arguments in self.nodes for argument in arguments)
@@ -98,7 +101,7 @@ class Circuit:
             if kind == "and" and uses[place] == 1:
                 once.add(moved[place])
         root = 2 * moved.get(self.root >> 1, self.root >> 1) + (self.root & 1)
-        return _without_unused(Circuit(self.events, tuple(nodes), root))
+        return _merged(_without_unused(Circuit(self.events, tuple(nodes), root)))
 
 
 class Construction:
@@ -112,6 +115,7 @@ class Construction:
         self.order = order
         self.bdd = Bdd(len(circuit.events))
         self._made = [FALSE] * len(circuit.events)
+        self._costs = [0] * len(circuit.events)
         for variable, event in enumerate(order):
             self._made[event] = self.bdd.variable(variable)
 
@@ -130,16 +134,19 @@ class Construction:
         self.bdd.node_limit = node_limit
         try:
             for node in self.circuit.nodes[self.progress :]:
+                before = len(self.bdd)
                 self._made.append(self._function(node))
+                self._costs.append(len(self.bdd) - before)
         except TooManyNodes:
             return False
         return True
 
     def _function(self, node: Node) -> int:
         kind, least, arguments = node
-        inputs = [self._made[argument >> 1] ^ (argument & 1) for argument in arguments]
-        # Those that are tested last first: what they make together is below all that follows.
-        inputs.sort(key=self.bdd.first_variable, reverse=True)
+        # Those that are tested last first: what they make together is below all that follows. Then the small first.
+        tests = {argument: self.bdd.first_variable(self._made[argument >> 1]) for argument in arguments}
+        ordered = sorted(arguments, key=lambda argument: (-tests[argument], self._costs[argument >> 1]))
+        inputs = [self._made[argument >> 1] ^ (argument & 1) for argument in ordered]
         if kind == "atleast":
             return self.bdd.at_least(least, inputs[::-1])
         combine = self.bdd.conjunction if kind == "and" else self.bdd.exclusive_or

@@ -117,16 +117,26 @@ def make_diagram(tree: FaultTree, *, node_limit: int = NODE_LIMIT) -> Diagram:
     factored = circuit.factored()
     ways = [Construction(factored, order) for order in orders]
     leading = ways
-    for budget in (*_BUDGETS, node_limit):
-        for way in leading if budget < node_limit else sorted(ways, key=lambda way: -way.progress):
+    for budget in _BUDGETS:
+        for way in leading:
             if way.advance(min(budget, node_limit)):
-                events = tuple(circuit.events[event] for event in way.order)
-                chances = np.array([tree.basic_events[event].probability for event in events])
-                return Diagram(way.bdd, way.root, events, chances)
+                return _diagram(tree, way)
         if budget > _BUDGETS[0]:
             farthest = max(way.progress for way in leading)
             leading = [way for way in leading if way.progress >= _KEPT * farthest]
+    ways.sort(key=lambda way: way.progress)
+    del leading
+    while ways:
+        way = ways.pop()  # one that fails is not kept while the next is tried: they are large
+        if way.advance(node_limit):
+            return _diagram(tree, way)
     raise TooManyNodes(node_limit)
+
+
+def _diagram(tree: FaultTree, way: Construction) -> Diagram:
+    events = tuple(way.circuit.events[event] for event in way.order)
+    chances = np.array([tree.basic_events[event].probability for event in events])
+    return Diagram(way.bdd, way.root, events, chances)
 
 
 def weigh(tree: FaultTree, diagram: Diagram) -> tuple[float, tuple[Importance, ...]]:
