@@ -33,6 +33,7 @@ BENCHMARKS = (
     Benchmark("past", "benchmarks.past", "Reading the past, and differences"),
     Benchmark("kills", "benchmarks.kills", "kill -9 in the middle of writes"),
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
+    Benchmark("aralia", "benchmarks.aralia", "Fault trees, exactly"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
 )
 NAMES = tuple(benchmark.name for benchmark in BENCHMARKS)

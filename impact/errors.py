@@ -3,6 +3,8 @@
 ImpactError
  +- UnknownItems           ids that the topology of this revision does not have
  +- ContradictoryScenario  an item that is to fail and is pinned as not affected
+ +- TooManyNodes           a decision diagram outgrew its limit
+ +- InvalidFaultTree       a fault tree that contradicts itself, or a file that is none
 """
 
 from __future__ import annotations
@@ -49,6 +51,39 @@ class ContradictoryScenario(ImpactError):
     def facts(self) -> Mapping[str, Any]:
         """The ids that stand in both lists."""
         return {"ids": list(self.ids)}
+
+
+class TooManyNodes(ImpactError):
+    """A decision diagram outgrew its limit: the function, or what is made on the way to it, is too large."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"the decision diagram has more than {limit:,} nodes; raise the limit, order the variables so that "
+            "those that act together are neighbours, or ask for bounds instead of the exact figure"
+        )
+
+    def facts(self) -> Mapping[str, Any]:
+        """Which limit was passed, and what it allows."""
+        return {"limit": "diagramNodes", "allowed": self.limit}
+
+
+class InvalidFaultTree(ImpactError):
+    """A fault tree that contradicts itself, or text that is no fault tree. `where`: a gate, an event, a line."""
+
+    code = "BAD_REQUEST"
+
+    def __init__(self, where: str, fault: str, way_out: str) -> None:
+        super().__init__(f"{where}: {fault}; {way_out}")
+        self.where = where
+        self.fault = fault
+        self.way_out = way_out
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `CmdbError.facts`."""
+        return {"where": self.where, "fault": self.fault, "wayOut": self.way_out}
 
 
 def _shown(ids: tuple[str, ...]) -> str:

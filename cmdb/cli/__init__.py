@@ -1,4 +1,4 @@
-"""The command line: every command but `serve` is a GraphQL client of the service that the environment names."""
+"""The command line: all commands but `serve` and `fault-tree` are GraphQL clients of the service they are told of."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from cmdb.cli.administration import catalogue_app, token_app
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.exporting import export
+from cmdb.cli.fault_trees import fault_tree
 from cmdb.cli.importing import import_files
 from cmdb.cli.looking import dependents, deps, find, get
 from cmdb.cli.network import minimum_cut, weak_points
@@ -44,6 +45,7 @@ app.command("dependents")(dependents)
 app.command("impact")(impact)
 app.command("weak-points")(weak_points)
 app.command("minimum-cut")(minimum_cut)
+app.command("fault-tree")(fault_tree)
 app.command("history")(history)
 app.command("diff")(diff)
 app.command("undo")(undo)

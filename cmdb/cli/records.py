@@ -218,3 +218,46 @@ class ImportRecord(TypedDict):
     unchanged: int
     refused: list[RefusalRecord]
     revision: int | None
+
+
+class EventImportanceRecord(TypedDict):
+    """How much one basic event matters; `raw` and `rrw` are null where they are infinite."""
+
+    event: str
+    label: str
+    probability: float
+    birnbaum: float
+    criticality: float
+    fussell_vesely: float
+    diagnostic: float
+    raw: float | None
+    rrw: float | None
+
+
+class CutSetRecord(TypedDict):
+    """A minimal cut set, and the product of its events' probabilities."""
+
+    probability: float
+    events: list[str]
+
+
+class CutSetsRecord(TypedDict):
+    """How many minimal cut sets there are, how many of 0, 1, 2, ... events, and some of them."""
+
+    total: int
+    by_order: list[int]
+    up_to_order: int | None
+    likeliest: list[CutSetRecord]
+
+
+class FaultTreeRecord(TypedDict):
+    """`cmdb fault-tree`: the figures of a tree; its events are sorted by how much they matter."""
+
+    name: str
+    top: str
+    label: str
+    gates: int
+    coherent: bool
+    probability: float
+    cut_sets: CutSetsRecord
+    events: list[EventImportanceRecord]

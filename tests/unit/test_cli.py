@@ -11,7 +11,17 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLSchema, build_schema, parse, validate
 from rich.console import Console, RenderableType
 
-from cmdb.cli import administration, exporting, looking, network, past, serving, session, what_if
+from cmdb.cli import (
+    administration,
+    exporting,
+    fault_trees,
+    looking,
+    network,
+    past,
+    serving,
+    session,
+    what_if,
+)
 from cmdb.cli.change_picture import diff_picture, history_picture
 from cmdb.cli.client import DEFAULT_URL, Access, Client, Refused
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
@@ -436,3 +446,48 @@ class TestDocuments:
     @pytest.mark.parametrize("name", DOCUMENTS)
     def test_each_fits_the_contract(self, name: str, contract: GraphQLSchema) -> None:
         assert validate(contract, parse(DOCUMENTS[name])) == []
+
+
+WATER = """<opsa-mef>
+  <define-fault-tree name="water">
+    <define-gate name="dry">
+      <label>No water</label>
+      <or><basic-event name="valve"/><gate name="pumps"/></or>
+    </define-gate>
+    <define-gate name="pumps"><and><basic-event name="p1"/><basic-event name="p2"/></and></define-gate>
+  </define-fault-tree>
+  <model-data>
+    <define-basic-event name="valve"><float value="0.001"/></define-basic-event>
+    <define-basic-event name="p1"><float value="0.1"/></define-basic-event>
+    <define-basic-event name="p2"><float value="0.05"/></define-basic-event>
+  </model-data>
+</opsa-mef>"""
+
+
+def test_a_fault_tree_is_computed_without_a_service(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "water.xml"
+    file.write_text(WATER)
+    fault_trees.fault_tree(file, cut_sets=1)
+    picture = capsys.readouterr().out
+    assert "water  No water" in picture
+    assert "probability       0.005995" in picture
+    assert "minimal cut sets  2  (1 of 1, 1 of 2)" in picture
+    assert picture.splitlines()[-1].split() == ["0.005", "p1,", "p2"]
+
+
+def test_the_figures_of_a_fault_tree_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "water.xml"
+    file.write_text(WATER)
+    fault_trees.fault_tree(file, top="pumps", order=2, json_lines=True)
+    record = json.loads(capsys.readouterr().out)
+    assert record["probability"] == pytest.approx(0.005)
+    assert record["cut_sets"]["by_order"] == [0, 0, 1]
+    assert record["cut_sets"]["up_to_order"] == 2
+    assert [(e["event"], e["rrw"]) for e in record["events"]] == [("p2", None), ("p1", None), ("valve", 1.0)]
+
+
+def test_a_fault_tree_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="cannot be read: No such file"):
+        fault_trees.fault_tree(tmp_path / "none.xml")
