@@ -1,0 +1,322 @@
+"""Families of minimal cut sets up to an order, as zero-suppressed diagrams: the kernels that combine them.
+
+Promises: a family is a number; equal families are equal numbers. `NONE` is the family without sets (it cannot fail),
+`UNIT` the one with the empty set (it has failed). Every family is minimal: no set contains another. A family holds the
+sets of at most so many elements as was asked for; what a product leaves out is weighed by `weigh_dropped`, exactly or
+too high, never too low.
+
+How: S. Minato, "Zero-suppressed BDDs for set manipulation in combinatorial problems", DAC 1993; minimal union and
+product by A. Rauzy, "New algorithms for fault tree analysis", Reliability Engineering & System Safety 40 (1993). Nodes
+are rows (element, without, with) in an array of fixed size, unique by a table with open addressing; a lossy table
+remembers results. A full array gives `FULL`, which every operation passes on.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from impact.kernel import inlined, kernel
+
+Ints: TypeAlias = npt.NDArray[np.int32]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+NONE, UNIT = 0, 1
+FULL = -1
+TERMINAL = 2**31 - 1
+"""In place of the element of the two terminals: behind all elements."""
+
+_UNION, _WITHOUT, _UP_TO, _PRODUCT = 1, 2, 3, 16
+_COUNT, _LEFT = 0, 1
+
+
+@inlined
+def _scatter(a: int, b: int, c: int) -> int:
+    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ np.uint64(b)) * np.uint64(0xC2B2AE3D27D4EB4F)
+    x = (x ^ np.uint64(c)) * np.uint64(0x165667B19E3779F9)
+    return np.int64((x ^ (x >> np.uint64(29))) >> np.uint64(1))
+
+
+@kernel
+def join(nodes: Ints, unique: Ints, state: Ints, element: int, without: int, having: int) -> int:
+    """The family of `without`, and the sets of `having` with `element`, which stands before all in both."""
+    if having == NONE or without == FULL or having == FULL:
+        return FULL if having == FULL else without
+    last = len(unique) - 1
+    slot = _scatter(element, without, having) & last
+    while unique[slot] != 0:
+        found = unique[slot]
+        if nodes[found, 0] == element and nodes[found, 1] == without and nodes[found, 2] == having:
+            return np.int64(found)
+        slot = (slot + 1) & last
+    made = state[_COUNT]
+    if made == len(nodes):
+        return FULL
+    nodes[made, 0] = element
+    nodes[made, 1] = without
+    nodes[made, 2] = having
+    unique[slot] = made
+    state[_COUNT] = made + 1
+    return np.int64(made)
+
+
+@kernel
+def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) -> int:
+    """The sets of `f` that contain none of `g`."""
+    while True:
+        if g == NONE or f == NONE:
+            return f
+        if g == UNIT or f == g:
+            return NONE
+        if f == UNIT:
+            return f
+        if nodes[g, 0] >= nodes[f, 0]:
+            break
+        g = np.int64(nodes[g, 1])
+    slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
+    if memo[slot, 0] == _WITHOUT and memo[slot, 1] == f and memo[slot, 2] == g:
+        return np.int64(memo[slot, 3])
+    element = nodes[f, 0]
+    f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+    if nodes[g, 0] == element:
+        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+        low = _subtract(nodes, unique, memo, state, f0, g0)
+        high = _subtract(nodes, unique, memo, state, f1, g1)
+        if high > UNIT:
+            high = _subtract(nodes, unique, memo, state, high, g0)
+    else:
+        low = _subtract(nodes, unique, memo, state, f0, g)
+        high = _subtract(nodes, unique, memo, state, f1, g)
+    result = join(nodes, unique, state, element, low, high)
+    if result != FULL:
+        memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _WITHOUT, f, g, result
+    return result
+
+
+@kernel
+def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) -> int:
+    """The minimal sets of both: one of the two has failed."""
+    if f == FULL or g == FULL:
+        return FULL
+    if f == NONE or f == g:
+        return g
+    if g == NONE:
+        return f
+    if f == UNIT or g == UNIT:
+        return UNIT
+    if f > g:
+        f, g = g, f
+    slot = _scatter(_UNION, f, g) & (len(memo) - 1)
+    if memo[slot, 0] == _UNION and memo[slot, 1] == f and memo[slot, 2] == g:
+        return np.int64(memo[slot, 3])
+    element = min(nodes[f, 0], nodes[g, 0])
+    f0, f1, g0, g1 = f, NONE, g, NONE
+    if nodes[f, 0] == element:
+        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+    if nodes[g, 0] == element:
+        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+    low = unite(nodes, unique, memo, state, f0, g0)
+    high = unite(nodes, unique, memo, state, f1, g1)
+    if low == FULL or high == FULL:
+        return FULL
+    high = _subtract(nodes, unique, memo, state, high, low)
+    result = join(nodes, unique, state, element, low, high)
+    if result != FULL:
+        memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _UNION, f, g, result
+    return result
+
+
+@kernel
+def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, order: int) -> int:
+    """The sets of at most `order` elements."""
+    if f <= UNIT:
+        return f
+    if order == 0:
+        return NONE
+    kind = _UP_TO + 4 * order  # 7, 11, 15, 19: the products have even numbers
+    slot = _scatter(kind, f, 0) & (len(memo) - 1)
+    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == 0:
+        return np.int64(memo[slot, 3])
+    low = _up_to(nodes, unique, memo, state, np.int64(nodes[f, 1]), order)
+    high = _up_to(nodes, unique, memo, state, np.int64(nodes[f, 2]), order - 1)
+    result = join(nodes, unique, state, nodes[f, 0], low, high)
+    if result != FULL:
+        memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, 0, result
+    return result
+
+
+@kernel
+def multiply(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int, order: int) -> int:
+    """The minimal unions of a set of each, of at most `order` elements: both have failed."""
+    if f == FULL or g == FULL:
+        return FULL
+    if f == NONE or g == NONE:
+        return NONE
+    if f == UNIT or f == g:
+        return _up_to(nodes, unique, memo, state, g, order)
+    if g == UNIT:
+        return _up_to(nodes, unique, memo, state, f, order)
+    if order == 0:
+        return NONE
+    if f > g:
+        f, g = g, f
+    kind = _PRODUCT + 2 * order
+    slot = _scatter(kind, f, g) & (len(memo) - 1)
+    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
+        return np.int64(memo[slot, 3])
+    element = min(nodes[f, 0], nodes[g, 0])
+    f0, f1, g0, g1 = f, NONE, g, NONE
+    if nodes[f, 0] == element:
+        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+    if nodes[g, 0] == element:
+        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+    low = multiply(nodes, unique, memo, state, f0, g0, order)
+    if g1 == NONE:
+        high = multiply(nodes, unique, memo, state, f1, g0, order - 1)
+    elif f1 == NONE:
+        high = multiply(nodes, unique, memo, state, f0, g1, order - 1)
+    else:
+        either = unite(nodes, unique, memo, state, g0, g1)
+        high = multiply(nodes, unique, memo, state, f1, either, order - 1)
+        other = multiply(nodes, unique, memo, state, f0, g1, order - 1)
+        high = unite(nodes, unique, memo, state, high, other)
+    if low == FULL or high == FULL:
+        return FULL
+    high = _subtract(nodes, unique, memo, state, high, low)
+    result = join(nodes, unique, state, element, low, high)
+    if result != FULL:
+        memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, g, result
+    return result
+
+
+@kernel
+def weigh_dropped(nodes: Ints, memo: Ints, weights: Floats, q: Floats, f: int, g: int, order: int) -> float:
+    """The sum of P(C and C') over all C of `f` and C' of `g` with more than `order` elements together; of all for -1."""
+    if f == NONE or g == NONE:
+        return 0.0
+    if f == UNIT and g == UNIT:
+        return 1.0 if order < 0 else 0.0
+    if f > g:
+        f, g = g, f
+    order = max(order, -1)
+    kind = order + 2
+    slot = _scatter(kind, f, g) & (len(memo) - 1)
+    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
+        return weights[slot]
+    element = min(nodes[f, 0], nodes[g, 0])
+    f0, f1, g0, g1 = f, NONE, g, NONE
+    if nodes[f, 0] == element:
+        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+    if nodes[g, 0] == element:
+        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+    weight = weigh_dropped(nodes, memo, weights, q, f0, g0, order)
+    high = 0.0
+    if f1 != NONE:
+        high += weigh_dropped(nodes, memo, weights, q, f1, g0, order - 1)
+    if g1 != NONE:
+        high += weigh_dropped(nodes, memo, weights, q, f0, g1, order - 1)
+        if f1 != NONE:
+            high += weigh_dropped(nodes, memo, weights, q, f1, g1, order - 1)
+    weight += q[element] * high
+    memo[slot, 0], memo[slot, 1], memo[slot, 2] = kind, f, g
+    weights[slot] = weight
+    return weight
+
+
+@kernel
+def weigh(nodes: Ints, q: Floats, f: int) -> float:
+    """The sum of P(C) over the sets of a family: an upper bound of the probability that one has failed."""
+    sums = np.zeros(f + 1)
+    sums[UNIT] = 1.0
+    wanted = np.zeros(f + 1, np.bool_)
+    wanted[f] = True
+    for node in range(f, UNIT, -1):
+        if wanted[node]:
+            wanted[nodes[node, 1]] = True
+            wanted[nodes[node, 2]] = True
+    for node in range(2, f + 1):
+        if wanted[node]:
+            sums[node] = sums[nodes[node, 1]] + q[nodes[node, 0]] * sums[nodes[node, 2]]
+    return float(sums[f])
+
+
+@kernel
+def settle(
+    gate_start: Ints,
+    required: Ints,
+    member_start: Ints,
+    members: Ints,
+    element: Ints,
+    evaluation: Ints,
+    order: int,
+    weighing: bool,
+    q: Floats,
+    nodes: Ints,
+    unique: Ints,
+    memo: Ints,
+    state: Ints,
+    weight_memo: Ints,
+    weights: Floats,
+    families: Ints,
+    dropped: Floats,
+) -> bool:
+    """Give every node of a closure the family of what takes it down, by its `element` (-1: none) or its gates.
+
+    `evaluation`: the nodes to settle, members first as far as cycles allow; it is gone through until nothing changes,
+    which is the least fixpoint since all families start as `NONE`. `dropped`: per node, the weight of what its gates
+    left out when last looked at. False where the nodes of the diagram do not suffice.
+    """
+    changed = True
+    clock = 0
+    looked_at = np.full(len(gate_start) - 1, -1, np.int64)
+    changed_at = np.zeros(len(gate_start) - 1, np.int64)
+    reached = np.zeros(64, np.int64)
+    while changed:
+        changed = False
+        for node in evaluation:
+            stale = looked_at[node] < 0
+            for place in range(member_start[gate_start[node]], member_start[gate_start[node + 1]]):
+                stale = stale or changed_at[members[place]] > looked_at[node]
+            if not stale:
+                continue
+            clock += 1
+            looked_at[node] = clock
+            family = NONE
+            if element[node] >= 0:
+                family = join(nodes, unique, state, element[node], NONE, UNIT)
+            lost = 0.0
+            for gate in range(gate_start[node], gate_start[node + 1]):
+                first, last = member_start[gate], member_start[gate + 1]
+                enough = last - first - required[gate] + 1
+                if enough == 1:
+                    for place in range(first, last):
+                        family = unite(nodes, unique, memo, state, family, np.int64(families[members[place]]))
+                    continue
+                if len(reached) <= enough:
+                    reached = np.zeros(2 * enough, np.int64)
+                reached[: enough + 1] = NONE
+                reached[0] = UNIT
+                for place in range(first, last):
+                    member = np.int64(families[members[place]])
+                    seen = place - first
+                    for count in range(min(enough, seen + 1), max(0, enough - (last - place)), -1):
+                        if weighing and count > 1:
+                            lost += weigh_dropped(
+                                nodes, weight_memo, weights, q, member, reached[count - 1], order
+                            )
+                        both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
+                        reached[count] = unite(nodes, unique, memo, state, reached[count], both)
+                        if reached[count] == FULL:
+                            return False
+                family = unite(nodes, unique, memo, state, family, reached[enough])
+            if family == FULL:
+                return False
+            dropped[node] = lost
+            if family != families[node]:
+                families[node] = family
+                changed = True
+                changed_at[node] = clock
+    return True
