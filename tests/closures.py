@@ -1,0 +1,96 @@
+"""Random small closures, and what is true of them by trying every set of failed CIs.
+
+Nothing here uses `impact` but to make the closure: `Truth` is what the engine is held to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from cmdb.model.topology import Topology, TopologyEdge
+from impact.closure import Closure
+from impact.gates import CarryingEdges
+from tests.estates import built, estates, gates_by_definition
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The service is the first of `names`; `gates` are (members, required) per name."""
+
+    names: list[str]
+    gates: dict[str, list[tuple[set[str], int]]]
+
+    def falls(self, failed: frozenset[int], held: int | None = None) -> bool:
+        """Whether the service is down when these nodes fail, with one perhaps held up."""
+        down = {self.names[node] for node in failed}
+        up = {self.names[held]} if held is not None else set()
+        grown = True
+        while grown:
+            grown = False
+            for name in self.names:
+                if name in down | up:
+                    continue
+                if any(len(members - down) < required for members, required in self.gates[name]):
+                    down.add(name)
+                    grown = True
+        return self.names[0] in down
+
+    def single_points(self) -> list[int]:
+        """Nodes that take the service down alone."""
+        return [node for node in range(len(self.names)) if self.falls(frozenset([node]))]
+
+    def cut_sets(self) -> set[frozenset[int]]:
+        """The minimal sets that take the service down."""
+        cuts = [failed for failed in map(frozenset, _subsets(len(self.names))) if self.falls(failed)]
+        return {cut for cut in cuts if not any(other < cut for other in cuts)}
+
+    def unavailability(self, q: npt.NDArray[np.float64]) -> float:
+        """By the sum over all states in which the service is down."""
+        states = [frozenset(failed) for failed in _subsets(len(self.names))]
+        return math.fsum(
+            math.prod(q[i] if i in failed else 1 - q[i] for i in range(len(self.names)))
+            for failed in states
+            if self.falls(failed)
+        )
+
+
+def _subsets(size: int) -> list[tuple[int, ...]]:
+    return [tuple(c) for k in range(size + 1) for c in itertools.combinations(range(size), k)]
+
+
+def closure_of(topology: Topology, service: str = "a") -> tuple[Closure, Truth]:
+    """The closure of one CI of a topology, and its truth."""
+    closure, ids = Closure.of(CarryingEdges(topology), service)
+    return closure, Truth(ids, {name: gates_by_definition(topology, name) for name in ids})
+
+
+def closures(most: int = 7) -> st.SearchStrategy[tuple[Closure, Truth]]:
+    """Closures with gates of every kind, cycles and shared CIs."""
+    return estates(most, strengths=("hard",)).map(closure_of)
+
+
+@st.composite
+def chances(draw: st.DrawFn, size: int) -> npt.NDArray[np.float64]:
+    """A figure per node: never, surely, and much between."""
+    one = st.sampled_from([0.0, 1e-7, 1e-4, 1e-3, 0.02, 0.3, 0.5, 0.9, 1.0])
+    return np.array(draw(st.lists(one, min_size=size, max_size=size)))
+
+
+def bundle(source: str, targets: str, required: int | None = 1, group: str = "g") -> list[TopologyEdge]:
+    """Edges of one dependent: one gate, or single edges for `required` None."""
+    if required is None:
+        return [TopologyEdge("USES", source, target, strength="hard") for target in targets]
+    return [TopologyEdge("USES", source, target, group, required, "hard") for target in targets]
+
+
+def named(names: str, *edges: list[TopologyEdge]) -> tuple[Closure, Truth]:
+    """The closure of the first of the names."""
+    return closure_of(built(names, [edge for some in edges for edge in some]), names[0])
+
+
