@@ -172,20 +172,17 @@ def _exactly(residue: Closure, own: Floats, node_limit: int) -> Solution:
     variable_of = np.empty(residue.size, np.int32)
     variable_of[evaluation[::-1]] = np.arange(len(evaluation))
     bdd = Bdd(residue.size, node_limit=node_limit)
-    down = failure_functions(bdd, residue, evaluation, variable_of, own)
+    down = failure_functions(bdd, residue, evaluation, variable_of)
     probability, derivatives = bdd.birnbaum(down[0], own[evaluation[::-1]])
     of_node = derivatives[variable_of]
     of_node[0] = 0.0
     return Solution(probability, probability, probability, of_node, None)
 
 
-def failure_functions(bdd: Bdd, residue: Closure, evaluation: Int32s, variable_of: Int32s, own: Floats) -> list[int]:
+def failure_functions(bdd: Bdd, residue: Closure, evaluation: Int32s, variable_of: Int32s) -> list[int]:
     """For each node the function of what takes it down: the least fixpoint, from nothing down."""
-    can_fail = [bool(chance > 0) for chance in own]
-    down = [
-        bdd.variable(int(variable)) if able else bdd.FALSE
-        for variable, able in zip(variable_of, can_fail, strict=True)
-    ]
+    down = [bdd.variable(variable) for variable in variable_of.tolist()]
+    down[0] = bdd.FALSE
     gates = [
         [
             (len(members) - int(residue.required[gate]) + 1, members.tolist())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from impact.gates import CarryingEdges
 from tests.estates import built, estates, gates_by_definition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Truth:
     """The service is the first of `names`; `gates` are (members, required) per name."""
 
@@ -47,21 +48,21 @@ class Truth:
 
     def cut_sets(self) -> set[frozenset[int]]:
         """The minimal sets that take the service down."""
-        cuts = [failed for failed in map(frozenset, _subsets(len(self.names))) if self.falls(failed)]
-        return {cut for cut in cuts if not any(other < cut for other in cuts)}
+        return {cut for cut in self.fatal if not any(cut - {node} in self.fatal for node in cut)}
+
+    @cached_property
+    def fatal(self) -> set[frozenset[int]]:
+        """All sets that take the service down."""
+        nodes = range(len(self.names))
+        every = (frozenset(c) for k in range(len(nodes) + 1) for c in itertools.combinations(nodes, k))
+        return {failed for failed in every if self.falls(failed)}
 
     def unavailability(self, q: npt.NDArray[np.float64]) -> float:
         """By the sum over all states in which the service is down."""
-        states = [frozenset(failed) for failed in _subsets(len(self.names))]
+        either = [(1 - chance, chance) for chance in q.tolist()]
         return math.fsum(
-            math.prod(q[i] if i in failed else 1 - q[i] for i in range(len(self.names)))
-            for failed in states
-            if self.falls(failed)
+            math.prod(chances[node in failed] for node, chances in enumerate(either)) for failed in self.fatal
         )
-
-
-def _subsets(size: int) -> list[tuple[int, ...]]:
-    return [tuple(c) for k in range(size + 1) for c in itertools.combinations(range(size), k)]
 
 
 def closure_of(topology: Topology, service: str = "a") -> tuple[Closure, Truth]:
