@@ -59,36 +59,27 @@ class CutDiagram:
         while True:
             nodes = np.empty((capacity, 3), np.int32)
             nodes[:2] = cut_families.TERMINAL, 0, 0
-            state = np.array([2, 0], np.int32)
-            remembered = min(capacity, _MOST_REMEMBERED)
-            remembered = 1 << (remembered - 1).bit_length()
+            unique = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
+            remembered = 1 << (min(capacity, _MOST_REMEMBERED) - 1).bit_length()
+            memo = np.zeros((remembered, 4), np.int32)
+            state = np.array([2], np.int32)
             families = np.zeros(residue.size, np.int32)
-            dropped = np.zeros(residue.size)
-            if cut_families.settle(
-                residue.gate_start,
-                residue.required,
-                residue.member_start,
-                residue.members,
-                element,
-                last_first,
-                order,
-                own is not None,
-                weights,
-                nodes,
-                np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32),
-                np.zeros((remembered, 4), np.int32),
-                state,
-                np.zeros((remembered, 3), np.int32),
-                np.zeros(remembered),
-                families,
-                dropped,
-            ):
-                break
+            gates = residue.gate_start, residue.required, residue.member_start, residue.members
+            tables = nodes, unique, memo, state, families
+            if cut_families.settle(*gates, element, last_first, order, *tables):
+                dropped = 0.0
+                if own is not None:
+                    weight_memo = np.zeros((remembered, 3), np.int32), np.zeros(remembered)
+                    dropped = cut_families.weigh_left_out(
+                        *gates, last_first, order, *tables, weights, *weight_memo
+                    )
+                if dropped >= 0:
+                    break
             if capacity >= node_limit:
                 raise TooManyNodes(node_limit)
             capacity = min(_GROWTH * capacity, node_limit)
         kept = nodes[: state[0]].copy()
-        return cls(order, kept, int(families[0]), float(dropped.sum()), node_of, weights)
+        return cls(order, kept, int(families[0]), dropped, node_of, weights)
 
     def weight(self) -> float:
         """The sum of the probabilities of the cut sets."""

@@ -29,7 +29,7 @@ TERMINAL = 2**31 - 1
 """In place of the element of the two terminals: behind all elements."""
 
 _UNION, _WITHOUT, _UP_TO, _PRODUCT = 1, 2, 3, 16
-_COUNT, _LEFT = 0, 1
+_COUNT = 0
 
 
 @inlined
@@ -252,28 +252,22 @@ def settle(
     element: Ints,
     evaluation: Ints,
     order: int,
-    weighing: bool,
-    q: Floats,
     nodes: Ints,
     unique: Ints,
     memo: Ints,
     state: Ints,
-    weight_memo: Ints,
-    weights: Floats,
     families: Ints,
-    dropped: Floats,
 ) -> bool:
     """Give every node of a closure the family of what takes it down, by its `element` (-1: none) or its gates.
 
     `evaluation`: the nodes to settle, members first as far as cycles allow; it is gone through until nothing changes,
-    which is the least fixpoint since all families start as `NONE`. `dropped`: per node, the weight of what its gates
-    left out when last looked at. False where the nodes of the diagram do not suffice.
+    which is the least fixpoint since all families start as `NONE`. False where the nodes of the diagram do not suffice.
     """
     changed = True
     clock = 0
     looked_at = np.full(len(gate_start) - 1, -1, np.int64)
     changed_at = np.zeros(len(gate_start) - 1, np.int64)
-    reached = np.zeros(64, np.int64)
+    reached = np.zeros(len(members) + 2, np.int64)
     while changed:
         changed = False
         for node in evaluation:
@@ -287,7 +281,6 @@ def settle(
             family = NONE
             if element[node] >= 0:
                 family = join(nodes, unique, state, element[node], NONE, UNIT)
-            lost = 0.0
             for gate in range(gate_start[node], gate_start[node + 1]):
                 first, last = member_start[gate], member_start[gate + 1]
                 enough = last - first - required[gate] + 1
@@ -295,18 +288,12 @@ def settle(
                     for place in range(first, last):
                         family = unite(nodes, unique, memo, state, family, np.int64(families[members[place]]))
                     continue
-                if len(reached) <= enough:
-                    reached = np.zeros(2 * enough, np.int64)
-                reached[: enough + 1] = NONE
+                reached[1 : enough + 1] = NONE
                 reached[0] = UNIT
                 for place in range(first, last):
                     member = np.int64(families[members[place]])
-                    seen = place - first
-                    for count in range(min(enough, seen + 1), max(0, enough - (last - place)), -1):
-                        if weighing and count > 1:
-                            lost += weigh_dropped(
-                                nodes, weight_memo, weights, q, member, reached[count - 1], order
-                            )
+                    fewest = max(0, enough - (last - place))
+                    for count in range(min(enough, place - first + 1), fewest, -1):
                         both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
                         reached[count] = unite(nodes, unique, memo, state, reached[count], both)
                         if reached[count] == FULL:
@@ -314,9 +301,68 @@ def settle(
                 family = unite(nodes, unique, memo, state, family, reached[enough])
             if family == FULL:
                 return False
-            dropped[node] = lost
             if family != families[node]:
                 families[node] = family
                 changed = True
                 changed_at[node] = clock
     return True
+
+
+@kernel
+def weigh_left_out(
+    gate_start: Ints,
+    required: Ints,
+    member_start: Ints,
+    members: Ints,
+    evaluation: Ints,
+    order: int,
+    nodes: Ints,
+    unique: Ints,
+    memo: Ints,
+    state: Ints,
+    families: Ints,
+    q: Floats,
+    weight_memo: Ints,
+    weights: Floats,
+) -> float:
+    """The weight of all that the products of settled families left out; -1 where the nodes do not suffice.
+
+    Many gates multiply the same families, such as those of two hosts: what they leave out is the same and counts once.
+    """
+    products = 0
+    for gate in range(len(required)):
+        size = member_start[gate + 1] - member_start[gate]
+        products += size * (size - required[gate] + 1)
+    slots = 16
+    while slots < 2 * products:
+        slots *= 2
+    seen = np.zeros((slots, 2), np.int32)
+    reached = np.zeros(len(members) + 2, np.int64)
+    total = 0.0
+    for node in evaluation:
+        for gate in range(gate_start[node], gate_start[node + 1]):
+            first, last = member_start[gate], member_start[gate + 1]
+            enough = last - first - required[gate] + 1
+            if enough == 1:
+                continue
+            reached[1 : enough + 1] = NONE
+            reached[0] = UNIT
+            for place in range(first, last):
+                member = np.int64(families[members[place]])
+                fewest = max(0, enough - (last - place))
+                for count in range(min(enough, place - first + 1), fewest, -1):
+                    f, g = member, reached[count - 1]
+                    if f > UNIT and g > UNIT:
+                        if f > g:
+                            f, g = g, f
+                        slot = _scatter(0, f, g) & (slots - 1)
+                        while seen[slot, 0] != 0 and (seen[slot, 0] != f or seen[slot, 1] != g):
+                            slot = (slot + 1) & (slots - 1)
+                        if seen[slot, 0] == 0:
+                            seen[slot, 0], seen[slot, 1] = f, g
+                            total += weigh_dropped(nodes, weight_memo, weights, q, f, g, order)
+                    both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
+                    reached[count] = unite(nodes, unique, memo, state, reached[count], both)
+                    if reached[count] == FULL:
+                        return -1.0
+    return total
