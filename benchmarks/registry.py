@@ -34,5 +34,6 @@ BENCHMARKS = (
     Benchmark("kills", "benchmarks.kills", "kill -9 in the middle of writes"),
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
+    Benchmark("availability", "benchmarks.availability", "Availability of services"),
 )
 NAMES = tuple(benchmark.name for benchmark in BENCHMARKS)

@@ -31,7 +31,7 @@ EXACT_SIZE = 250
 EXACT_NODES = 100_000
 HIGHEST_ORDER = 4
 _ANOTHER_ORDER = 10_000
-"""Nodes of a diagram after which a further order is worth trying: it takes some 16 times the nodes and 60 times the time."""
+"""Nodes of a diagram after which another order is worth trying: it takes 16 times the nodes and 60 times the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,10 @@ def solve(
 
     `exact_size`: nodes of a residue up to which the exact way is tried.
     """
-    if not (len(unavailability) == reduction.closure.size and np.all((unavailability >= 0) & (unavailability <= 1))):
+    if not (
+        len(unavailability) == reduction.closure.size
+        and np.all((unavailability >= 0) & (unavailability <= 1))
+    ):
         raise ValueError(f"unavailability needs {reduction.closure.size} figures from 0 to 1")
     own = reduction.own_unavailability(unavailability)
     residue = reduction.residue

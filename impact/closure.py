@@ -1,7 +1,7 @@
 """All that one service needs, as arrays: what the questions about one service (availability and its kin) run on.
 
-Promises: nodes are numbered 0 to n-1, 0 is the service, and each is reachable from it over hard edges. A gate belongs to
-one node and needs `required` (at least 1, at most all) of its distinct members up; a hard edge alone is a gate 1 of 1.
+Promises: nodes are numbered 0 to n-1, 0 is the service, and each is reachable from it over hard edges. A gate belongs
+to one node and needs `required` (at least 1, at most all) of its distinct members up; a single edge is a gate 1 of 1.
 Down is the least fixpoint of: failed, or some gate has fewer members up than it needs.
 
 Does not: keep soft edges, names, or anything that the service does not need.
@@ -43,7 +43,9 @@ class Closure:
         if service not in edges.topology.items:
             raise UnknownItems([service], edges.topology.revision)
         ids, number = [service], {service: 0}
-        gate_start, required, member_start, members = [0], [], [0], []
+        gate_start, member_start = [0], [0]
+        required: list[int] = []
+        members: list[int] = []
         for item in ids:  # grows while it is walked
             for gate in edges.gates(item):
                 for member in gate.members:

@@ -44,7 +44,7 @@ class CutDiagram:
     def of(
         cls, reduction: Reduction, order: int, own: Floats | None = None, *, node_limit: int = NODE_LIMIT
     ) -> CutDiagram:
-        """The cut sets of up to `order` (at least 1) nodes; `own`: how likely each node of the residue is down by itself.
+        """The cut sets of up to `order` (at least 1) nodes; `own`: how likely each node of the residue is down itself.
 
         Without `own` nothing is weighed. Raises `TooManyNodes` where the limit does not suffice.
         """
@@ -192,7 +192,8 @@ def _count(nodes: Int32s, parts: Floats, root: int, order: int) -> Floats:
             counts[node, size] = counts[nodes[node, 1], size]
             if size > 0:
                 counts[node, size] += parts[nodes[node, 0]] * counts[nodes[node, 2], size - 1]
-    return counts[root]
+    found: Floats = counts[root]
+    return found
 
 
 @kernel

@@ -37,20 +37,28 @@ def _scatter(a: int, b: int, c: int) -> int:
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ np.uint64(b)) * np.uint64(0xC2B2AE3D27D4EB4F)
     x = (x ^ np.uint64(c)) * np.uint64(0x165667B19E3779F9)
-    return np.int64((x ^ (x >> np.uint64(29))) >> np.uint64(1))
+    return int((x ^ (x >> np.uint64(29))) >> np.uint64(1))
+
+
+@inlined
+def _wide(value: np.int32) -> int:
+    """The same as the type that all kernels take families in: each further type would compile all of them again."""
+    return int(value) + 0
 
 
 @kernel
 def join(nodes: Ints, unique: Ints, state: Ints, element: int, without: int, having: int) -> int:
     """The family of `without`, and the sets of `having` with `element`, which stands before all in both."""
-    if having == NONE or without == FULL or having == FULL:
-        return FULL if having == FULL else without
+    if without == FULL or having == FULL:
+        return FULL
+    if having == NONE:
+        return without
     last = len(unique) - 1
     slot = _scatter(element, without, having) & last
     while unique[slot] != 0:
         found = unique[slot]
         if nodes[found, 0] == element and nodes[found, 1] == without and nodes[found, 2] == having:
-            return np.int64(found)
+            return _wide(found)
         slot = (slot + 1) & last
     made = state[_COUNT]
     if made == len(nodes):
@@ -60,7 +68,7 @@ def join(nodes: Ints, unique: Ints, state: Ints, element: int, without: int, hav
     nodes[made, 2] = having
     unique[slot] = made
     state[_COUNT] = made + 1
-    return np.int64(made)
+    return _wide(made)
 
 
 @kernel
@@ -75,14 +83,14 @@ def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int
             return f
         if nodes[g, 0] >= nodes[f, 0]:
             break
-        g = np.int64(nodes[g, 1])
+        g = _wide(nodes[g, 1])
     slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
     if memo[slot, 0] == _WITHOUT and memo[slot, 1] == f and memo[slot, 2] == g:
-        return np.int64(memo[slot, 3])
-    element = nodes[f, 0]
-    f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+        return _wide(memo[slot, 3])
+    element = _wide(nodes[f, 0])
+    f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
     if nodes[g, 0] == element:
-        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
         low = _subtract(nodes, unique, memo, state, f0, g0)
         high = _subtract(nodes, unique, memo, state, f1, g1)
         if high > UNIT:
@@ -101,9 +109,11 @@ def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) ->
     """The minimal sets of both: one of the two has failed."""
     if f == FULL or g == FULL:
         return FULL
-    if f == NONE or f == g:
+    if f == NONE:
         return g
     if g == NONE:
+        return f
+    if f == g:
         return f
     if f == UNIT or g == UNIT:
         return UNIT
@@ -111,13 +121,13 @@ def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) ->
         f, g = g, f
     slot = _scatter(_UNION, f, g) & (len(memo) - 1)
     if memo[slot, 0] == _UNION and memo[slot, 1] == f and memo[slot, 2] == g:
-        return np.int64(memo[slot, 3])
-    element = min(nodes[f, 0], nodes[g, 0])
+        return _wide(memo[slot, 3])
+    element = _wide(min(nodes[f, 0], nodes[g, 0]))
     f0, f1, g0, g1 = f, NONE, g, NONE
     if nodes[f, 0] == element:
-        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
     if nodes[g, 0] == element:
-        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
     low = unite(nodes, unique, memo, state, f0, g0)
     high = unite(nodes, unique, memo, state, f1, g1)
     if low == FULL or high == FULL:
@@ -139,10 +149,10 @@ def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, order: in
     kind = _UP_TO + 4 * order  # 7, 11, 15, 19: the products have even numbers
     slot = _scatter(kind, f, 0) & (len(memo) - 1)
     if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == 0:
-        return np.int64(memo[slot, 3])
-    low = _up_to(nodes, unique, memo, state, np.int64(nodes[f, 1]), order)
-    high = _up_to(nodes, unique, memo, state, np.int64(nodes[f, 2]), order - 1)
-    result = join(nodes, unique, state, nodes[f, 0], low, high)
+        return _wide(memo[slot, 3])
+    low = _up_to(nodes, unique, memo, state, _wide(nodes[f, 1]), order)
+    high = _up_to(nodes, unique, memo, state, _wide(nodes[f, 2]), order - 1)
+    result = join(nodes, unique, state, _wide(nodes[f, 0]), low, high)
     if result != FULL:
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, 0, result
     return result
@@ -155,9 +165,11 @@ def multiply(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int,
         return FULL
     if f == NONE or g == NONE:
         return NONE
-    if f == UNIT or f == g:
+    if f == UNIT:
         return _up_to(nodes, unique, memo, state, g, order)
     if g == UNIT:
+        return _up_to(nodes, unique, memo, state, f, order)
+    if f == g:
         return _up_to(nodes, unique, memo, state, f, order)
     if order == 0:
         return NONE
@@ -166,13 +178,13 @@ def multiply(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int,
     kind = _PRODUCT + 2 * order
     slot = _scatter(kind, f, g) & (len(memo) - 1)
     if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
-        return np.int64(memo[slot, 3])
-    element = min(nodes[f, 0], nodes[g, 0])
+        return _wide(memo[slot, 3])
+    element = _wide(min(nodes[f, 0], nodes[g, 0]))
     f0, f1, g0, g1 = f, NONE, g, NONE
     if nodes[f, 0] == element:
-        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
     if nodes[g, 0] == element:
-        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
     low = multiply(nodes, unique, memo, state, f0, g0, order)
     if g1 == NONE:
         high = multiply(nodes, unique, memo, state, f1, g0, order - 1)
@@ -194,7 +206,7 @@ def multiply(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int,
 
 @kernel
 def weigh_dropped(nodes: Ints, memo: Ints, weights: Floats, q: Floats, f: int, g: int, order: int) -> float:
-    """The sum of P(C and C') over all C of `f` and C' of `g` with more than `order` elements together; of all for -1."""
+    """The sum of P(C and C') over all C of `f` and C' of `g` of more than `order` elements together; -1: of all."""
     if f == NONE or g == NONE:
         return 0.0
     if f == UNIT and g == UNIT:
@@ -205,13 +217,13 @@ def weigh_dropped(nodes: Ints, memo: Ints, weights: Floats, q: Floats, f: int, g
     kind = order + 2
     slot = _scatter(kind, f, g) & (len(memo) - 1)
     if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
-        return weights[slot]
-    element = min(nodes[f, 0], nodes[g, 0])
+        return float(weights[slot])
+    element = _wide(min(nodes[f, 0], nodes[g, 0]))
     f0, f1, g0, g1 = f, NONE, g, NONE
     if nodes[f, 0] == element:
-        f0, f1 = np.int64(nodes[f, 1]), np.int64(nodes[f, 2])
+        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
     if nodes[g, 0] == element:
-        g0, g1 = np.int64(nodes[g, 1]), np.int64(nodes[g, 2])
+        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
     weight = weigh_dropped(nodes, memo, weights, q, f0, g0, order)
     high = 0.0
     if f1 != NONE:
@@ -223,7 +235,7 @@ def weigh_dropped(nodes: Ints, memo: Ints, weights: Floats, q: Floats, f: int, g
     weight += q[element] * high
     memo[slot, 0], memo[slot, 1], memo[slot, 2] = kind, f, g
     weights[slot] = weight
-    return weight
+    return float(weight)
 
 
 @kernel
@@ -280,18 +292,18 @@ def settle(
             looked_at[node] = clock
             family = NONE
             if element[node] >= 0:
-                family = join(nodes, unique, state, element[node], NONE, UNIT)
+                family = join(nodes, unique, state, _wide(element[node]), NONE, UNIT)
             for gate in range(gate_start[node], gate_start[node + 1]):
                 first, last = member_start[gate], member_start[gate + 1]
                 enough = last - first - required[gate] + 1
                 if enough == 1:
                     for place in range(first, last):
-                        family = unite(nodes, unique, memo, state, family, np.int64(families[members[place]]))
+                        family = unite(nodes, unique, memo, state, family, _wide(families[members[place]]))
                     continue
                 reached[1 : enough + 1] = NONE
                 reached[0] = UNIT
                 for place in range(first, last):
-                    member = np.int64(families[members[place]])
+                    member = _wide(families[members[place]])
                     fewest = max(0, enough - (last - place))
                     for count in range(min(enough, place - first + 1), fewest, -1):
                         both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
@@ -348,7 +360,7 @@ def weigh_left_out(
             reached[1 : enough + 1] = NONE
             reached[0] = UNIT
             for place in range(first, last):
-                member = np.int64(families[members[place]])
+                member = _wide(families[members[place]])
                 fewest = max(0, enough - (last - place))
                 for count in range(min(enough, place - first + 1), fewest, -1):
                     f, g = member, reached[count - 1]

@@ -4,7 +4,7 @@ Promises: the service is up exactly if all its single points of failure are, and
 residue is a closure again, far smaller. Its node 0 stands for the service and all single points of failure and does not
 fail by itself; every other node stands for one CI or for several in series (a CI that only one other needs, without
 alternative, is as good as a part of it), and is down by itself as soon as one of them is. Gates that can no longer fail
-are gone; what a node needs without alternative is one gate; no gate of node 0 implies another one with the same members.
+are gone; what a node needs without alternative is one gate; no two gates of node 0 are the same.
 
 This holds for every probability; it depends on the structure alone, so one reduction serves all questions.
 """
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from impact.closure import Closure, Floats, Int32s, owners
 from impact.kernel import kernel
@@ -85,7 +84,9 @@ def _without_repeats(closure: Closure) -> Closure:
     last = int(closure.gate_start[1])
     distinct: dict[tuple[int, bytes], int] = {}
     for gate in range(last):
-        distinct.setdefault((int(closure.required[gate]), np.sort(closure.gate_members(gate)).tobytes()), gate)
+        distinct.setdefault(
+            (int(closure.required[gate]), np.sort(closure.gate_members(gate)).tobytes()), gate
+        )
     if len(distinct) == last:
         return closure
     keep = np.ones(len(closure.required), np.bool_)
@@ -93,7 +94,9 @@ def _without_repeats(closure: Closure) -> Closure:
     keep[list(distinct.values())] = True
     sizes = np.diff(closure.member_start)
     return Closure(
-        np.concatenate([closure.gate_start[:1], closure.gate_start[1:] - (last - len(distinct))]).astype(np.int32),
+        np.concatenate([closure.gate_start[:1], closure.gate_start[1:] - (last - len(distinct))]).astype(
+            np.int32
+        ),
         closure.required[keep],
         np.concatenate([[0], np.cumsum(sizes[keep])]).astype(np.int32),
         closure.members[np.repeat(keep, sizes)],

@@ -82,7 +82,9 @@ def minimal_cut_sets(
             for row in likely
         ]
         complete = diagram.order
-    merged = heapq.merge(*found, key=lambda cut_set: (-cut_set.probability, len(cut_set.nodes), cut_set.nodes))
+    merged = heapq.merge(
+        *found, key=lambda cut_set: (-cut_set.probability, len(cut_set.nodes), cut_set.nodes)
+    )
     sets = tuple(cut_set for cut_set, _ in zip(merged, range(most), strict=False))
     truncated = len(sets) < sum(counts) or not listed_all
     return MinimalCutSets(sets, tuple(counts), truncated, complete)
@@ -138,7 +140,9 @@ def _expanded(parts: list[Int32s], unavailability: Floats) -> Iterator[CutSet]:
     ranked = [part[np.argsort(-unavailability[part], kind="stable")] for part in parts]
 
     def chance(places: tuple[int, ...]) -> float:
-        return float(np.prod([unavailability[part[place]] for part, place in zip(ranked, places, strict=True)]))
+        return float(
+            np.prod([unavailability[part[place]] for part, place in zip(ranked, places, strict=True)])
+        )
 
     start = (0,) * len(ranked)
     queue, seen = [(-chance(start), start)], {start}

@@ -93,5 +93,3 @@ def bundle(source: str, targets: str, required: int | None = 1, group: str = "g"
 def named(names: str, *edges: list[TopologyEdge]) -> tuple[Closure, Truth]:
     """The closure of the first of the names."""
     return closure_of(built(names, [edge for some in edges for edge in some]), names[0])
-
-

@@ -40,7 +40,9 @@ def test_a_bounded_answer_has_the_most_likely_ones(drawn: Drawn, most: int) -> N
     closure, _, q = drawn
     every = minimal_cut_sets(closure, q, order=3)
     some = minimal_cut_sets(closure, q, order=3, most=most)
-    assert [cut.probability for cut in some.sets] == pytest.approx([cut.probability for cut in every.sets[:most]])
+    assert [cut.probability for cut in some.sets] == pytest.approx(
+        [cut.probability for cut in every.sets[:most]]
+    )
     assert some.truncated == (len(every.sets) > most)
     assert some.counts == every.counts
 
@@ -50,7 +52,9 @@ def test_a_bounded_answer_has_the_most_likely_ones(drawn: Drawn, most: int) -> N
 def test_the_margin_is_the_smallest_cut_set_less_one(drawn: tuple[Closure, Truth]) -> None:
     closure, truth = drawn
     sizes = [len(cut) for cut in truth.cut_sets() if cut != {0}]
-    expected = Margin(min(sizes) - 1, at_least=False) if sizes and min(sizes) <= 4 else Margin(4, at_least=True)
+    expected = (
+        Margin(min(sizes) - 1, at_least=False) if sizes and min(sizes) <= 4 else Margin(4, at_least=True)
+    )
     assert redundancy_margin(closure) == expected
 
 
@@ -65,7 +69,13 @@ def test_a_set_that_stands_for_several_is_counted_as_several() -> None:
     closure, truth = named("sabcd", bundle("s", "ab"), bundle("a", "c", None), bundle("b", "d", None))
     found = minimal_cut_sets(closure, np.full(5, 1e-3))
     assert found.counts == (1, 4)
-    assert sorted("".join(truth.names[node] for node in cut.nodes) for cut in found.sets) == ["ab", "ad", "bc", "cd", "s"]
+    assert sorted("".join(truth.names[node] for node in cut.nodes) for cut in found.sets) == [
+        "ab",
+        "ad",
+        "bc",
+        "cd",
+        "s",
+    ]
 
 
 def test_where_the_diagram_has_no_room_lower_orders_are_given_and_the_margin_is_a_bound() -> None:

@@ -39,7 +39,9 @@ def test_a_small_service_is_solved_exactly(drawn: Drawn) -> None:
     assert found.least_unavailability == found.most_unavailability == found.estimate
 
 
-def by_cut_sets(closure: Closure, q: npt.NDArray[np.float64], target_width: float = 0.0) -> tuple[Solution, float]:
+def by_cut_sets(
+    closure: Closure, q: npt.NDArray[np.float64], target_width: float = 0.0
+) -> tuple[Solution, float]:
     reduction = Reduction.of(closure)
     solution = solve(reduction, q, exact_size=0, target_width=target_width, deadline=lambda: False)
     return solution, log_survival(q[reduction.single_points])
@@ -106,7 +108,9 @@ def test_a_shared_host_is_not_counted_twice() -> None:
 
 
 def test_gates_without_a_ci_in_common_are_components() -> None:
-    closure, _ = named("sabcdef", bundle("s", "ab"), bundle("s", "bc", group="h"), bundle("s", "de", group="i"))
+    closure, _ = named(
+        "sabcdef", bundle("s", "ab"), bundle("s", "bc", group="h"), bundle("s", "de", group="i")
+    )
     found = availability(closure, np.full(closure.size, 1e-3))
     assert (found.gates, found.components) == (3, 2)
 

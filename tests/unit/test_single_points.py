@@ -66,7 +66,9 @@ def test_a_gate_is_given_where_no_other_single_point_needs_it_directly(drawn: tu
     owners, names = closure.owners(), set(found.nodes.tolist())
     for node, gate in zip(found.nodes.tolist(), found.defeated_gate.tolist(), strict=True):
         needed = any(
-            owners[g] in names - {node} and node in closure.gate_members(g) and len(closure.gate_members(g)) == closure.required[g]
+            owners[g] in names - {node}
+            and node in closure.gate_members(g)
+            and len(closure.gate_members(g)) == closure.required[g]
             for g in range(len(closure.required))
         )
         assert (gate < 0) == (needed or node == 0)
@@ -84,9 +86,7 @@ def takes_down(truth: Truth, node: int, other: int) -> bool:
 
 
 def test_a_host_under_both_members_of_a_pair_defeats_it() -> None:
-    closure, truth = named(
-        "swvh", bundle("s", "wv"), bundle("w", "h", None), bundle("v", "h", None)
-    )
+    closure, truth = named("swvh", bundle("s", "wv"), bundle("w", "h", None), bundle("v", "h", None))
     found = single_points(closure)
     assert [truth.names[node] for node in found.nodes] == ["s", "h"]
     assert found.dominating.tolist() == [0, 0]
