@@ -21,7 +21,7 @@ from impact.closure import Closure
 
 NAME = "availability"
 SMALL, LARGE = 10_000, 1_000_000
-SERVICES, SAMPLE, THREADS = 2_000, 40, 2
+SERVICES, SAMPLE, THREADS = 2_000, 16, 2
 
 Case = tuple[Closure, npt.NDArray[np.float64]]
 

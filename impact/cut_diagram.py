@@ -62,10 +62,11 @@ class CutDiagram:
             unique = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
             remembered = 1 << (min(capacity, _MOST_REMEMBERED) - 1).bit_length()
             memo = np.zeros((remembered, 4), np.int32)
-            state = np.array([2], np.int32)
+            state = np.array([2, 0], np.int32)
+            stack = np.empty((4 * (order + 2) * (residue.size + 1), 2), np.int32)
             families = np.zeros(residue.size, np.int32)
             gates = residue.gate_start, residue.required, residue.member_start, residue.members
-            tables = nodes, unique, memo, state, families
+            tables = nodes, unique, memo, state, stack, families
             if cut_families.settle(*gates, element, last_first, order, *tables):
                 dropped = 0.0
                 if own is not None:

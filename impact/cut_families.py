@@ -8,7 +8,8 @@ too high, never too low.
 How: S. Minato, "Zero-suppressed BDDs for set manipulation in combinatorial problems", DAC 1993; minimal union and
 product by A. Rauzy, "New algorithms for fault tree analysis", Reliability Engineering & System Safety 40 (1993). Nodes
 are rows (element, without, with) in an array of fixed size, unique by a table with open addressing; a lossy table
-remembers results. A full array gives `FULL`, which every operation passes on.
+remembers results. Operations recurse along the elements of one set, which are few, and walk with a stack from set to
+set, of which there may be many thousands. A full array gives `FULL`, which every operation passes on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ TERMINAL = 2**31 - 1
 """In place of the element of the two terminals: behind all elements."""
 
 _UNION, _WITHOUT, _UP_TO, _PRODUCT = 1, 2, 3, 16
-_COUNT = 0
+_COUNT, _TOP = 0, 1
+"""In `state`: how many nodes there are, and how much of the stack is in use."""
 
 
 @inlined
@@ -72,170 +74,243 @@ def join(nodes: Ints, unique: Ints, state: Ints, element: int, without: int, hav
 
 
 @kernel
-def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) -> int:
+def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: int, g: int) -> int:
     """The sets of `f` that contain none of `g`."""
+    base = top = _wide(state[_TOP])
     while True:
-        if g == NONE or f == NONE:
-            return f
-        if g == UNIT or f == g:
-            return NONE
-        if f == UNIT:
-            return f
-        if nodes[g, 0] >= nodes[f, 0]:
+        if g == NONE or f <= UNIT:
+            result = NONE if g == UNIT else f
             break
-        g = _wide(nodes[g, 1])
-    slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
-    if memo[slot, 0] == _WITHOUT and memo[slot, 1] == f and memo[slot, 2] == g:
-        return _wide(memo[slot, 3])
-    element = _wide(nodes[f, 0])
-    f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
-    if nodes[g, 0] == element:
-        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
-        low = _subtract(nodes, unique, memo, state, f0, g0)
-        high = _subtract(nodes, unique, memo, state, f1, g1)
-        if high > UNIT:
-            high = _subtract(nodes, unique, memo, state, high, g0)
-    else:
-        low = _subtract(nodes, unique, memo, state, f0, g)
-        high = _subtract(nodes, unique, memo, state, f1, g)
-    result = join(nodes, unique, state, element, low, high)
-    if result != FULL:
+        if g == UNIT or f == g:
+            result = NONE
+            break
+        if nodes[g, 0] < nodes[f, 0]:
+            g = _wide(nodes[g, 1])
+            continue
+        slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
+        if memo[slot, 0] == _WITHOUT and memo[slot, 1] == f and memo[slot, 2] == g:
+            result = _wide(memo[slot, 3])
+            break
+        stack[top, 0], stack[top, 1] = f, g
+        top += 1
+        if nodes[g, 0] == nodes[f, 0]:
+            g = _wide(nodes[g, 1])
+        f = _wide(nodes[f, 1])
+    while top > base:
+        top -= 1
+        state[_TOP] = top
+        f, g = _wide(stack[top, 0]), _wide(stack[top, 1])
+        element = _wide(nodes[f, 0])
+        high = _wide(nodes[f, 2])
+        if nodes[g, 0] == element:
+            high = _subtract(nodes, unique, memo, state, stack, high, _wide(nodes[g, 2]))
+            if high > UNIT:
+                high = _subtract(nodes, unique, memo, state, stack, high, _wide(nodes[g, 1]))
+        else:
+            high = _subtract(nodes, unique, memo, state, stack, high, g)
+        result = join(nodes, unique, state, element, result, high)
+        if result == FULL:
+            break
+        slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _WITHOUT, f, g, result
+    state[_TOP] = base
     return result
 
 
 @kernel
-def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int) -> int:
+def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: int, g: int) -> int:
     """The minimal sets of both: one of the two has failed."""
     if f == FULL or g == FULL:
         return FULL
-    if f == NONE:
-        return g
-    if g == NONE:
-        return f
-    if f == g:
-        return f
-    if f == UNIT or g == UNIT:
-        return UNIT
-    if f > g:
-        f, g = g, f
-    slot = _scatter(_UNION, f, g) & (len(memo) - 1)
-    if memo[slot, 0] == _UNION and memo[slot, 1] == f and memo[slot, 2] == g:
-        return _wide(memo[slot, 3])
-    element = _wide(min(nodes[f, 0], nodes[g, 0]))
-    f0, f1, g0, g1 = f, NONE, g, NONE
-    if nodes[f, 0] == element:
-        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
-    if nodes[g, 0] == element:
-        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
-    low = unite(nodes, unique, memo, state, f0, g0)
-    high = unite(nodes, unique, memo, state, f1, g1)
-    if low == FULL or high == FULL:
-        return FULL
-    high = _subtract(nodes, unique, memo, state, high, low)
-    result = join(nodes, unique, state, element, low, high)
-    if result != FULL:
+    base = top = _wide(state[_TOP])
+    while True:
+        if f > g:
+            f, g = g, f
+        if f == NONE:
+            result = g
+            break
+        if f == UNIT:
+            result = UNIT
+            break
+        if f == g:
+            result = f
+            break
+        slot = _scatter(_UNION, f, g) & (len(memo) - 1)
+        if memo[slot, 0] == _UNION and memo[slot, 1] == f and memo[slot, 2] == g:
+            result = _wide(memo[slot, 3])
+            break
+        stack[top, 0], stack[top, 1] = f, g
+        top += 1
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        if nodes[f, 0] == element:
+            f = _wide(nodes[f, 1])
+        if nodes[g, 0] == element:
+            g = _wide(nodes[g, 1])
+    while top > base:
+        top -= 1
+        state[_TOP] = top
+        f, g = _wide(stack[top, 0]), _wide(stack[top, 1])
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        f1 = _wide(nodes[f, 2]) if nodes[f, 0] == element else NONE
+        g1 = _wide(nodes[g, 2]) if nodes[g, 0] == element else NONE
+        high = unite(nodes, unique, memo, state, stack, f1, g1)
+        if high > UNIT:
+            high = _subtract(nodes, unique, memo, state, stack, high, result)
+        result = join(nodes, unique, state, element, result, high)
+        if result == FULL:
+            break
+        slot = _scatter(_UNION, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _UNION, f, g, result
+    state[_TOP] = base
     return result
 
 
 @kernel
-def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, order: int) -> int:
+def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: int, order: int) -> int:
     """The sets of at most `order` elements."""
-    if f <= UNIT:
-        return f
-    if order == 0:
+    if f > UNIT and order == 0:
         return NONE
     kind = _UP_TO + 4 * order  # 7, 11, 15, 19: the products have even numbers
-    slot = _scatter(kind, f, 0) & (len(memo) - 1)
-    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == 0:
-        return _wide(memo[slot, 3])
-    low = _up_to(nodes, unique, memo, state, _wide(nodes[f, 1]), order)
-    high = _up_to(nodes, unique, memo, state, _wide(nodes[f, 2]), order - 1)
-    result = join(nodes, unique, state, _wide(nodes[f, 0]), low, high)
-    if result != FULL:
+    base = top = _wide(state[_TOP])
+    while True:
+        if f <= UNIT:
+            result = f
+            break
+        slot = _scatter(kind, f, 0) & (len(memo) - 1)
+        if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == 0:
+            result = _wide(memo[slot, 3])
+            break
+        stack[top, 0] = f
+        top += 1
+        f = _wide(nodes[f, 1])
+    while top > base:
+        top -= 1
+        state[_TOP] = top
+        f = _wide(stack[top, 0])
+        high = _up_to(nodes, unique, memo, state, stack, _wide(nodes[f, 2]), order - 1)
+        result = join(nodes, unique, state, _wide(nodes[f, 0]), result, high)
+        if result == FULL:
+            break
+        slot = _scatter(kind, f, 0) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, 0, result
+    state[_TOP] = base
     return result
 
 
 @kernel
-def multiply(nodes: Ints, unique: Ints, memo: Ints, state: Ints, f: int, g: int, order: int) -> int:
+def multiply(
+    nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: int, g: int, order: int
+) -> int:
     """The minimal unions of a set of each, of at most `order` elements: both have failed."""
     if f == FULL or g == FULL:
         return FULL
-    if f == NONE or g == NONE:
-        return NONE
-    if f == UNIT:
-        return _up_to(nodes, unique, memo, state, g, order)
-    if g == UNIT:
-        return _up_to(nodes, unique, memo, state, f, order)
-    if f == g:
-        return _up_to(nodes, unique, memo, state, f, order)
-    if order == 0:
-        return NONE
-    if f > g:
-        f, g = g, f
     kind = _PRODUCT + 2 * order
-    slot = _scatter(kind, f, g) & (len(memo) - 1)
-    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
-        return _wide(memo[slot, 3])
-    element = _wide(min(nodes[f, 0], nodes[g, 0]))
-    f0, f1, g0, g1 = f, NONE, g, NONE
-    if nodes[f, 0] == element:
-        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
-    if nodes[g, 0] == element:
-        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
-    low = multiply(nodes, unique, memo, state, f0, g0, order)
-    if g1 == NONE:
-        high = multiply(nodes, unique, memo, state, f1, g0, order - 1)
-    elif f1 == NONE:
-        high = multiply(nodes, unique, memo, state, f0, g1, order - 1)
-    else:
-        either = unite(nodes, unique, memo, state, g0, g1)
-        high = multiply(nodes, unique, memo, state, f1, either, order - 1)
-        other = multiply(nodes, unique, memo, state, f0, g1, order - 1)
-        high = unite(nodes, unique, memo, state, high, other)
-    if low == FULL or high == FULL:
-        return FULL
-    high = _subtract(nodes, unique, memo, state, high, low)
-    result = join(nodes, unique, state, element, low, high)
-    if result != FULL:
+    base = top = _wide(state[_TOP])
+    while True:
+        if f > g:
+            f, g = g, f
+        if f == NONE:
+            result = NONE
+            break
+        if f == g or f < 2:  # `UNIT`
+            result = _up_to(nodes, unique, memo, state, stack, g, order)
+            break
+        if order == 0:
+            result = NONE
+            break
+        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
+            result = _wide(memo[slot, 3])
+            break
+        stack[top, 0], stack[top, 1] = f, g
+        top += 1
+        state[_TOP] = top
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        if nodes[f, 0] == element:
+            f = _wide(nodes[f, 1])
+        if nodes[g, 0] == element:
+            g = _wide(nodes[g, 1])
+    while top > base and result != FULL:
+        top -= 1
+        state[_TOP] = top
+        f, g = _wide(stack[top, 0]), _wide(stack[top, 1])
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        f0, f1, g0, g1 = f, NONE, g, NONE
+        if nodes[f, 0] == element:
+            f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
+        if nodes[g, 0] == element:
+            g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
+        if g1 == NONE:
+            high = multiply(nodes, unique, memo, state, stack, f1, g0, order - 1)
+        elif f1 == NONE:
+            high = multiply(nodes, unique, memo, state, stack, f0, g1, order - 1)
+        else:
+            either = unite(nodes, unique, memo, state, stack, g0, g1)
+            high = multiply(nodes, unique, memo, state, stack, f1, either, order - 1)
+            other = multiply(nodes, unique, memo, state, stack, f0, g1, order - 1)
+            high = unite(nodes, unique, memo, state, stack, high, other)
+        if high > UNIT:
+            high = _subtract(nodes, unique, memo, state, stack, high, result)
+        result = join(nodes, unique, state, element, result, high)
+        if result == FULL:
+            break
+        slot = _scatter(kind, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, g, result
+    state[_TOP] = base
     return result
 
 
 @kernel
-def weigh_dropped(nodes: Ints, memo: Ints, weights: Floats, q: Floats, f: int, g: int, order: int) -> float:
+def weigh_dropped(
+    nodes: Ints, memo: Ints, weights: Floats, state: Ints, stack: Ints, q: Floats, f: int, g: int, order: int
+) -> float:
     """The sum of P(C and C') over all C of `f` and C' of `g` of more than `order` elements together; -1: of all."""
-    if f == NONE or g == NONE:
-        return 0.0
-    if f == UNIT and g == UNIT:
-        return 1.0 if order < 0 else 0.0
-    if f > g:
-        f, g = g, f
     order = max(order, -1)
     kind = order + 2
-    slot = _scatter(kind, f, g) & (len(memo) - 1)
-    if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
-        return float(weights[slot])
-    element = _wide(min(nodes[f, 0], nodes[g, 0]))
-    f0, f1, g0, g1 = f, NONE, g, NONE
-    if nodes[f, 0] == element:
-        f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
-    if nodes[g, 0] == element:
-        g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
-    weight = weigh_dropped(nodes, memo, weights, q, f0, g0, order)
-    high = 0.0
-    if f1 != NONE:
-        high += weigh_dropped(nodes, memo, weights, q, f1, g0, order - 1)
-    if g1 != NONE:
-        high += weigh_dropped(nodes, memo, weights, q, f0, g1, order - 1)
+    base = top = _wide(state[_TOP])
+    while True:
+        if f > g:
+            f, g = g, f
+        if f == NONE:
+            weight = 0.0
+            break
+        if g == UNIT:
+            weight = 1.0 if order < 0 else 0.0
+            break
+        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
+            weight = float(weights[slot])
+            break
+        stack[top, 0], stack[top, 1] = f, g
+        top += 1
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        if nodes[f, 0] == element:
+            f = _wide(nodes[f, 1])
+        if nodes[g, 0] == element:
+            g = _wide(nodes[g, 1])
+    while top > base:
+        top -= 1
+        state[_TOP] = top
+        f, g = _wide(stack[top, 0]), _wide(stack[top, 1])
+        element = _wide(min(nodes[f, 0], nodes[g, 0]))
+        f0, f1, g0, g1 = f, NONE, g, NONE
+        if nodes[f, 0] == element:
+            f0, f1 = _wide(nodes[f, 1]), _wide(nodes[f, 2])
+        if nodes[g, 0] == element:
+            g0, g1 = _wide(nodes[g, 1]), _wide(nodes[g, 2])
+        high = 0.0
         if f1 != NONE:
-            high += weigh_dropped(nodes, memo, weights, q, f1, g1, order - 1)
-    weight += q[element] * high
-    memo[slot, 0], memo[slot, 1], memo[slot, 2] = kind, f, g
-    weights[slot] = weight
-    return float(weight)
+            high += weigh_dropped(nodes, memo, weights, state, stack, q, f1, g0, order - 1)
+        if g1 != NONE:
+            high += weigh_dropped(nodes, memo, weights, state, stack, q, f0, g1, order - 1)
+            if f1 != NONE:
+                high += weigh_dropped(nodes, memo, weights, state, stack, q, f1, g1, order - 1)
+        weight += q[element] * high
+        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        memo[slot, 0], memo[slot, 1], memo[slot, 2] = kind, f, g
+        weights[slot] = weight
+    state[_TOP] = base
+    return weight
 
 
 @kernel
@@ -268,6 +343,7 @@ def settle(
     unique: Ints,
     memo: Ints,
     state: Ints,
+    stack: Ints,
     families: Ints,
 ) -> bool:
     """Give every node of a closure the family of what takes it down, by its `element` (-1: none) or its gates.
@@ -298,7 +374,9 @@ def settle(
                 enough = last - first - required[gate] + 1
                 if enough == 1:
                     for place in range(first, last):
-                        family = unite(nodes, unique, memo, state, family, _wide(families[members[place]]))
+                        family = unite(
+                            nodes, unique, memo, state, stack, family, _wide(families[members[place]])
+                        )
                     continue
                 reached[1 : enough + 1] = NONE
                 reached[0] = UNIT
@@ -306,11 +384,11 @@ def settle(
                     member = _wide(families[members[place]])
                     fewest = max(0, enough - (last - place))
                     for count in range(min(enough, place - first + 1), fewest, -1):
-                        both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
-                        reached[count] = unite(nodes, unique, memo, state, reached[count], both)
+                        both = multiply(nodes, unique, memo, state, stack, member, reached[count - 1], order)
+                        reached[count] = unite(nodes, unique, memo, state, stack, reached[count], both)
                         if reached[count] == FULL:
                             return False
-                family = unite(nodes, unique, memo, state, family, reached[enough])
+                family = unite(nodes, unique, memo, state, stack, family, reached[enough])
             if family == FULL:
                 return False
             if family != families[node]:
@@ -332,6 +410,7 @@ def weigh_left_out(
     unique: Ints,
     memo: Ints,
     state: Ints,
+    stack: Ints,
     families: Ints,
     q: Floats,
     weight_memo: Ints,
@@ -372,9 +451,9 @@ def weigh_left_out(
                             slot = (slot + 1) & (slots - 1)
                         if seen[slot, 0] == 0:
                             seen[slot, 0], seen[slot, 1] = f, g
-                            total += weigh_dropped(nodes, weight_memo, weights, q, f, g, order)
-                    both = multiply(nodes, unique, memo, state, member, reached[count - 1], order)
-                    reached[count] = unite(nodes, unique, memo, state, reached[count], both)
+                            total += weigh_dropped(nodes, weight_memo, weights, state, stack, q, f, g, order)
+                    both = multiply(nodes, unique, memo, state, stack, member, reached[count - 1], order)
+                    reached[count] = unite(nodes, unique, memo, state, stack, reached[count], both)
                     if reached[count] == FULL:
                         return -1.0
     return total

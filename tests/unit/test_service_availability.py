@@ -130,3 +130,21 @@ def test_figures_that_are_no_probabilities_are_refused() -> None:
         availability(closure, np.array([0.1, 1.5]))
     with pytest.raises(ValueError, match="2 figures"):
         availability(closure, np.array([0.1]))
+
+
+def test_many_thousands_of_cut_sets_are_no_matter_of_recursion() -> None:
+    leaves = 30_000
+    needs = np.arange(5, 5 + leaves, dtype=np.int32)
+    closure = Closure(
+        np.concatenate([[0, 2, 3, 3, 4, 4], np.full(leaves, 4)]).astype(np.int32),
+        np.array([1, 1, leaves, leaves], np.int32),
+        np.cumsum([0, 2, 2, leaves, leaves]).astype(np.int32),
+        np.concatenate([[1, 2, 3, 4], needs, needs]).astype(np.int32),
+    )
+    q = np.full(closure.size, 1e-9)
+    found = availability(closure, q)
+    pairs = 2 * (leaves + 1)  # a leaf, or 1, with 2; a leaf, or 3, with 4
+    expected = 1e-9 + pairs * 1e-18
+    assert found.least_unavailability <= expected * (1 + 1e-9)
+    assert found.most_unavailability >= expected * (1 - 1e-9)
+    assert found.relative_width < 1e-3
