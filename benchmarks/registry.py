@@ -35,5 +35,6 @@ BENCHMARKS = (
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
     Benchmark("aralia", "benchmarks.aralia", "Fault trees, exactly"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
+    Benchmark("availability", "benchmarks.availability", "Availability of services"),
 )
 NAMES = tuple(benchmark.name for benchmark in BENCHMARKS)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from impact.errors import TooManyNodes
-from impact.kernel import inlined, kernel
+from impact.kernel import kernel
 
 Ints: TypeAlias = npt.NDArray[np.int32]
 Longs: TypeAlias = npt.NDArray[np.int64]
@@ -76,7 +76,7 @@ class NodeTable:
         self.arrays = more, unique, memory, state
 
 
-@inlined
+@kernel
 def scatter(a: int, b: int, c: int) -> int:
     """A number of 63 bits that spreads three numbers; its low bits choose a slot."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)

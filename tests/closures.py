@@ -1,0 +1,95 @@
+"""Random small closures, and what is true of them by trying every set of failed CIs.
+
+Nothing here uses `impact` but to make the closure: `Truth` is what the engine is held to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from cmdb.model.topology import PlainTopology, TopologyEdge
+from impact.closure import Closure
+from impact.gates import CarryingEdges
+from tests.estates import built, estates, gates_by_definition
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The service is the first of `names`; `gates` are (members, required) per name."""
+
+    names: list[str]
+    gates: dict[str, list[tuple[set[str], int]]]
+
+    def falls(self, failed: frozenset[int], held: int | None = None) -> bool:
+        """Whether the service is down when these nodes fail, with one perhaps held up."""
+        down = {self.names[node] for node in failed}
+        up = {self.names[held]} if held is not None else set()
+        grown = True
+        while grown:
+            grown = False
+            for name in self.names:
+                if name in down | up:
+                    continue
+                if any(len(members - down) < required for members, required in self.gates[name]):
+                    down.add(name)
+                    grown = True
+        return self.names[0] in down
+
+    def single_points(self) -> list[int]:
+        """Nodes that take the service down alone."""
+        return [node for node in range(len(self.names)) if self.falls(frozenset([node]))]
+
+    def cut_sets(self) -> set[frozenset[int]]:
+        """The minimal sets that take the service down."""
+        return {cut for cut in self.fatal if not any(cut - {node} in self.fatal for node in cut)}
+
+    @cached_property
+    def fatal(self) -> set[frozenset[int]]:
+        """All sets that take the service down."""
+        nodes = range(len(self.names))
+        every = (frozenset(c) for k in range(len(nodes) + 1) for c in itertools.combinations(nodes, k))
+        return {failed for failed in every if self.falls(failed)}
+
+    def unavailability(self, q: npt.NDArray[np.float64]) -> float:
+        """By the sum over all states in which the service is down."""
+        either = [(1 - chance, chance) for chance in q.tolist()]
+        return math.fsum(
+            math.prod(chances[node in failed] for node, chances in enumerate(either)) for failed in self.fatal
+        )
+
+
+def closure_of(topology: PlainTopology, service: str = "a") -> tuple[Closure, Truth]:
+    """The closure of one CI of a topology, and its truth."""
+    closure, ids = Closure.of(CarryingEdges(topology), service)
+    return closure, Truth(ids, {name: gates_by_definition(topology, name) for name in ids})
+
+
+def closures(most: int = 7) -> st.SearchStrategy[tuple[Closure, Truth]]:
+    """Closures with gates of every kind, cycles and shared CIs."""
+    return estates(most, strengths=("hard",)).map(closure_of)
+
+
+@st.composite
+def chances(draw: st.DrawFn, size: int) -> npt.NDArray[np.float64]:
+    """A figure per node: never, surely, and much between."""
+    one = st.sampled_from([0.0, 1e-7, 1e-4, 1e-3, 0.02, 0.3, 0.5, 0.9, 1.0])
+    return np.array(draw(st.lists(one, min_size=size, max_size=size)))
+
+
+def bundle(source: str, targets: str, required: int | None = 1, group: str = "g") -> list[TopologyEdge]:
+    """Edges of one dependent: one gate, or single edges for `required` None."""
+    if required is None:
+        return [TopologyEdge("USES", source, target, strength="hard") for target in targets]
+    return [TopologyEdge("USES", source, target, group, required, "hard") for target in targets]
+
+
+def named(names: str, *edges: list[TopologyEdge]) -> tuple[Closure, Truth]:
+    """The closure of the first of the names."""
+    return closure_of(built(names, [edge for some in edges for edge in some]), names[0])

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impact.availability import Solution, availability, joined, log_survival, solve
+from impact.closure import Closure
+from impact.reduction import Reduction
+from tests.closures import Truth, bundle, chances, closures, named
+
+compiled_on_first_use = settings(deadline=None)
+Drawn = tuple[Closure, Truth, npt.NDArray[np.float64]]
+
+
+@st.composite
+def figured(draw: st.DrawFn) -> Drawn:
+    """A closure, its truth, and a figure per node."""
+    closure, truth = draw(closures())
+    return closure, truth, draw(chances(closure.size))
+
+
+def close(one: float, other: float) -> bool:
+    """Equal but for rounding, also where it is tiny."""
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-300)
+
+
+@compiled_on_first_use
+@given(figured())
+def test_a_small_service_is_solved_exactly(drawn: Drawn) -> None:
+    closure, truth, q = drawn
+    found = availability(closure, q)
+    assert found.exact
+    assert close(found.least_unavailability, truth.unavailability(q))
+    assert found.least_unavailability == found.most_unavailability == found.estimate
+
+
+def by_cut_sets(
+    closure: Closure, q: npt.NDArray[np.float64], target_width: float = 0.0
+) -> tuple[Solution, float]:
+    reduction = Reduction.of(closure)
+    solution = solve(reduction, q, exact_size=0, target_width=target_width, deadline=lambda: False)
+    return solution, log_survival(q[reduction.single_points])
+
+
+@compiled_on_first_use
+@given(figured(), st.sampled_from([0.0, 1e-3, 0.5, 1.0]))
+def test_the_interval_contains_the_truth(drawn: Drawn, target_width: float) -> None:
+    closure, truth, q = drawn
+    solution, up = by_cut_sets(closure, q, target_width)
+    expected = truth.unavailability(q)
+    assert joined(up, solution.least) <= expected * (1 + 1e-9)
+    assert joined(up, solution.most) >= expected * (1 - 1e-9)
+    assert solution.least <= solution.estimate <= solution.most
+
+
+@compiled_on_first_use
+@given(closures())
+def test_the_interval_is_narrow_where_failures_are_rare(drawn: tuple[Closure, Truth]) -> None:
+    closure, _ = drawn
+    q = np.full(closure.size, 1e-4)
+    solution, up = by_cut_sets(closure, q)
+    assert joined(up, solution.most) - joined(up, solution.least) <= 2e-3 * joined(up, solution.most)
+
+
+@compiled_on_first_use
+@given(figured(), st.data())
+def test_a_more_reliable_ci_never_lowers_availability(drawn: Drawn, data: st.DataObject) -> None:
+    closure, _, q = drawn
+    better = q.copy()
+    better[data.draw(st.integers(0, closure.size - 1))] /= 2
+    assert availability(closure, better).estimate <= availability(closure, q).estimate * (1 + 1e-12)
+
+
+@compiled_on_first_use
+@given(figured(), st.data())
+def test_needing_fewer_members_never_makes_anything_worse(drawn: Drawn, data: st.DataObject) -> None:
+    closure, _, q = drawn
+    eased = np.maximum(1, closure.required - data.draw(st.integers(0, 2))).astype(np.int32)
+    redundant = Closure(closure.gate_start, eased, closure.member_start, closure.members)
+    assert availability(redundant, q).estimate <= availability(closure, q).estimate * (1 + 1e-12)
+
+
+def test_series_and_parallel_by_hand() -> None:
+    closure, truth = named("sabcd", bundle("s", "a", None), bundle("s", "bcd", 2))
+    q = np.array([{"s": 1e-5, "a": 1e-4, "b": 1e-3, "c": 2e-3, "d": 3e-3}[name] for name in truth.names])
+    two_of_three = 1e-3 * 2e-3 + 1e-3 * 3e-3 + 2e-3 * 3e-3 - 2 * 1e-3 * 2e-3 * 3e-3
+    found = availability(closure, q)
+    assert found.estimate == pytest.approx(1 - (1 - 1e-5) * (1 - 1e-4) * (1 - two_of_three), rel=1e-12)
+    assert (found.single_points, found.gates, found.components) == (2, 1, 1)
+
+
+def test_tiny_figures_keep_their_digits() -> None:
+    closure, _ = named("sab", bundle("s", "ab"))
+    found = availability(closure, np.array([0.0, 1e-9, 3e-10]))
+    assert found.estimate == pytest.approx(3e-19, rel=1e-12)
+    assert found.lower == 1.0
+
+
+def test_a_shared_host_is_not_counted_twice() -> None:
+    closure, truth = named("swvh", bundle("s", "wv"), bundle("w", "h", None), bundle("v", "h", None))
+    q = np.array([0.1 if name == "h" else 0.0 for name in truth.names])
+    assert availability(closure, q).estimate == pytest.approx(0.1)
+
+
+def test_gates_without_a_ci_in_common_are_components() -> None:
+    closure, _ = named(
+        "sabcdef", bundle("s", "ab"), bundle("s", "bc", group="h"), bundle("s", "de", group="i")
+    )
+    found = availability(closure, np.full(closure.size, 1e-3))
+    assert (found.gates, found.components) == (3, 2)
+
+
+def test_a_deadline_gives_an_interval_at_once() -> None:
+    closure, truth = named("sabc", bundle("s", "ab"), bundle("a", "bc", group="h"))
+    q = np.full(closure.size, 1e-2)
+    reduction = Reduction.of(closure)
+    solution = solve(reduction, q, exact_size=0, deadline=lambda: True)
+    assert solution.order == 1
+    assert solution.least <= truth.unavailability(np.array([0.0, *q[1:]])) <= solution.most
+
+
+def test_figures_that_are_no_probabilities_are_refused() -> None:
+    closure, _ = named("sa", bundle("s", "a", None))
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        availability(closure, np.array([0.1, 1.5]))
+    with pytest.raises(ValueError, match="2 figures"):
+        availability(closure, np.array([0.1]))
+
+
+def test_many_thousands_of_cut_sets_are_no_matter_of_recursion() -> None:
+    leaves = 30_000
+    needs = np.arange(5, 5 + leaves, dtype=np.int32)
+    closure = Closure(
+        np.concatenate([[0, 2, 3, 3, 4, 4], np.full(leaves, 4)]).astype(np.int32),
+        np.array([1, 1, leaves, leaves], np.int32),
+        np.cumsum([0, 2, 2, leaves, leaves]).astype(np.int32),
+        np.concatenate([[1, 2, 3, 4], needs, needs]).astype(np.int32),
+    )
+    q = np.full(closure.size, 1e-9)
+    found = availability(closure, q)
+    pairs = 2 * (leaves + 1)  # a leaf, or 1, with 2; a leaf, or 3, with 4
+    expected = 1e-9 + pairs * 1e-18
+    assert found.least_unavailability <= expected * (1 + 1e-9)
+    assert found.most_unavailability >= expected * (1 - 1e-9)
+    assert found.relative_width < 1e-3
