@@ -331,6 +331,37 @@ class PackedTopology:
             found += [(number, self.known(item_id)) for item_id in far]
         return found
 
+    def edges_among(self, numbers: Int32s) -> tuple[Int32s, Int32s, Labels, tuple[Label, ...]]:
+        """The edges with both ends among distinct `numbers`: source and target as places in it, label, the table."""
+        columns, base = self.columns, len(self.columns.ids)
+        place = np.full(self.size, -1, np.int32)
+        place[numbers] = np.arange(len(numbers), dtype=np.int32)
+        standing = numbers[numbers < base]
+        if self.out:
+            standing = standing[~self._rewritten[standing]]
+        begins = columns.out_start[standing]
+        lengths = columns.out_start[standing + 1] - begins
+        ends = np.cumsum(lengths, dtype=np.int64)
+        total = int(ends[-1]) if len(ends) else 0
+        edges = np.arange(total, dtype=np.int64) + np.repeat(begins - (ends - lengths), lengths)
+        source, target = np.repeat(place[standing], lengths), place[columns.target[edges]]
+        inside = target >= 0
+        source, target, label = source[inside], target[inside], columns.label[edges[inside]].astype(np.uint32)
+        table = columns.labels
+        if self.out:
+            codes = {known: code for code, known in enumerate(table)}
+            more = [
+                (place[number], place[self.known(edge.target)], codes.setdefault(label_of(edge), len(codes)))
+                for number in sorted(self.out.keys() & set(numbers.tolist()))
+                for edge in self.out[number]
+            ]
+            added = np.array([row for row in more if row[1] >= 0], np.int64).reshape(-1, 3)
+            source = np.concatenate([source, added[:, 0].astype(np.int32)])
+            target = np.concatenate([target, added[:, 1].astype(np.int32)])
+            label = np.concatenate([label, added[:, 2].astype(np.uint32)])
+            table = tuple(codes)
+        return source.astype(np.int32), target.astype(np.int32), label, table
+
     @property
     def _rewritten(self) -> npt.NDArray[np.bool_]:
         flags = np.zeros(len(self.columns.ids), bool)

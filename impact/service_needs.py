@@ -1,0 +1,164 @@
+"""One service and all that it needs, taken out of the estate: what is asked about its redundancy and availability.
+
+Promises: the same closure as `Closure.of` makes of the plain form, from the arrays: 28,000 items in some milliseconds.
+Answers are in items, not in numbers of the closure; what costs is computed once, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cmdb.model.columns import Ids, Int32s, Int64s, Texts
+from cmdb.model.packed_topology import Columns, PackedTopology
+from impact.closure import Closure
+from impact.errors import UnknownItems
+from impact.failure_graph import Base, Carrying
+from impact.gates import CarryingEdges
+from impact.reduction import Reduction
+from impact.redundancy import Margin, redundancy_margin
+from impact.single_points import SinglePoints, single_points
+
+
+@dataclass(frozen=True, slots=True)
+class SinglePoint:
+    """An item whose failure alone takes the service down; `dominating`: the nearest single point (or the service)
+    through which it does; `defeats`: the group with spares that the item takes down there, None where there is none."""
+
+    id: str
+    dominating: str
+    defeats: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class ServiceNeeds:
+    """`numbers`: int32[n], the items of the topology that the closure's nodes are; node 0 is the service."""
+
+    topology: PackedTopology
+    service: str
+    carrying: Carrying
+    closure: Closure
+    numbers: Int32s
+
+    @classmethod
+    def of(cls, topology: PackedTopology, service: str, carrying: Carrying | None = None) -> ServiceNeeds:
+        """What a service needs over hard edges. Raises `UnknownItems`."""
+        chosen = carrying or Carrying()
+        number = topology.number_of(service)
+        if number is None:
+            raise UnknownItems([service], topology.revision)
+        numbers = _needed(topology, number, chosen)
+        return cls(topology, service, chosen, _closure(topology, numbers, chosen), numbers)
+
+    @property
+    def ids(self) -> list[str]:
+        """The id of every node."""
+        return [self.topology.id_of(number) for number in self.numbers.tolist()]
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """The closure without what cannot matter; linear in it."""
+        return Reduction.of(self.closure)
+
+    @cached_property
+    def margin(self) -> Margin:
+        """How many further failures the service survives, whichever CIs but itself fail."""
+        return redundancy_margin(self.reduction)
+
+    @cached_property
+    def single_points(self) -> tuple[SinglePoint, ...]:
+        """The items whose failure alone takes the service down, without itself, in order of ids."""
+        found: SinglePoints = single_points(self.closure)
+        rows = [
+            SinglePoint(self._id(node), self._id(dominating), self._group(gate) if gate >= 0 else None)
+            for node, dominating, gate in zip(
+                found.nodes.tolist(), found.dominating.tolist(), found.defeated_gate.tolist(), strict=True
+            )
+            if node
+        ]
+        return tuple(sorted(rows, key=lambda point: point.id))
+
+    def _group(self, gate: int) -> str | None:
+        """The group that a gate of the closure was formed of."""
+        owner = int(np.searchsorted(self.closure.gate_start, gate, side="right")) - 1
+        members = {self._id(node) for node in self.closure.gate_members(gate).tolist()}
+        edges = CarryingEdges(
+            self.topology, self.carrying.minimum_confidence, self.carrying.relationship_types
+        )
+        formed = (found.group for found in edges.gates(self._id(owner)) if members == set(found.members))
+        return next(formed, None)
+
+    def _id(self, node: int) -> str:
+        return self.topology.id_of(int(self.numbers[node]))
+
+
+def _needed(topology: PackedTopology, service: int, carrying: Carrying) -> Int32s:
+    """The service and everything it needs, breadth first."""
+    seen = np.zeros(topology.size, bool)
+    seen[service] = True
+    frontier = np.array([service], np.int32)
+    found = [frontier]
+    while len(frontier):
+        _, far = topology.hops(frontier, lambda label: carrying.strength_of(label) == "hard")
+        frontier = np.unique(far[~seen[far]]).astype(np.int32)
+        seen[frontier] = True
+        found.append(frontier)
+    return np.concatenate(found)
+
+
+def _closure(topology: PackedTopology, numbers: Int32s, carrying: Carrying) -> Closure:
+    """The gates of these items, formed as for the whole estate, then listed by dependent instead of by member."""
+    source, target, label, table = topology.edges_among(numbers)
+    size = len(numbers)
+    nothing = np.zeros(size, np.uint32)
+    columns = Columns.pack(
+        Ids(np.zeros(size, "S1"), np.zeros(size, np.int32), False),
+        Texts(np.empty(0, np.uint8), np.zeros(size + 1, np.int64)),
+        nothing,
+        (),
+        source,
+        target,
+        label,
+        table,
+        arrange=False,
+    )
+    base = Base.of(columns, carrying)
+    span, entry = base.span, base.entry
+    single_counts, gate_counts = span[:, 1] - span[:, 0], span[:, 2] - span[:, 1]
+    nodes = np.arange(size, dtype=np.int32)
+    single_owner = entry[_ranges(span[:, 0], single_counts)]
+    single_member = np.repeat(nodes, single_counts)
+    gate_of = entry[_ranges(span[:, 1], gate_counts)]
+    gate_member = np.repeat(nodes, gate_counts)
+
+    owner = np.concatenate([single_owner, base.gate_owner])
+    order = np.argsort(owner, kind="stable")
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    membership = np.concatenate([rank[: len(single_owner)], rank[len(single_owner) :][gate_of]])
+    members = np.concatenate([single_member, gate_member])
+    by_gate = np.lexsort((members, membership))
+    sizes = np.bincount(membership, minlength=len(order))
+    slack = np.concatenate([np.zeros(len(single_owner), np.int32), base.gate_slack])[order]
+    return Closure(
+        _starts(np.bincount(owner, minlength=size)),
+        (sizes - slack).astype(np.int32),
+        _starts(sizes),
+        members[by_gate].astype(np.int32),
+    )
+
+
+def _ranges(begins: Int32s, lengths: Int32s) -> Int64s:
+    """All of `begin .. begin + length`, one range after the other."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    places: Int64s = np.arange(total, dtype=np.int64) + np.repeat(begins - (ends - lengths), lengths)
+    return places
+
+
+def _starts(counts: Int64s) -> Int32s:
+    starts = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=starts[1:])
+    return starts
