@@ -160,7 +160,7 @@ class ReliabilityQueries:
         reader = context.reader(at)
         if len(ids) > MAX_FIGURES:
             raise BadRequest(f"ids names {len(ids)} items; at most {MAX_FIGURES} are given")
-        until = await _moment(context, at)
+        until = await moment_of(context, at)
         wanted = [str(item_id) for item_id in ids]
         found = await read_figures(reader, context.store.catalogue, wanted, until, context.visible)
         for item_id in wanted:
@@ -187,7 +187,7 @@ class ReliabilityQueries:
         context.require(Action.READ)
         at = await context.revision_of(as_of)
         reader = context.reader(at)
-        start, until = parse_instant(from_), await _moment(context, at)
+        start, until = parse_instant(from_), await moment_of(context, at)
         period = Span(start, min(parse_instant(to), until) if to is not None else until)
         if period.start >= period.end:
             raise BadRequest(
@@ -220,7 +220,7 @@ class ReliabilityQueries:
         )
 
 
-async def _moment(context: Context, at: int | None) -> datetime:
+async def moment_of(context: Context, at: int | None) -> datetime:
     """The moment up to which a reader knows what happened."""
     if at is None:
         return datetime.now(UTC)

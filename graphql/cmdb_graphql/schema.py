@@ -17,6 +17,7 @@ from cmdb.errors import CatalogueError, CmdbError
 from cmdb.model.catalogue import Catalogue
 from cmdb_graphql import (
     audit,
+    availability,
     baselines,
     catalogue_view,
     feed,
@@ -46,7 +47,18 @@ OWN_TYPES = (
 """Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
 
 
-QUERY_ROOMS = (history, baselines, catalogue_view, audit, graph, impact, reliability, weak_points, tokens)
+QUERY_ROOMS = (
+    history,
+    baselines,
+    catalogue_view,
+    audit,
+    graph,
+    impact,
+    availability,
+    reliability,
+    weak_points,
+    tokens,
+)
 """Modules with root fields that do not depend on the catalogue."""
 
 

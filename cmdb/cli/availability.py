@@ -1,0 +1,200 @@
+"""`cmdb availability`: what a service hangs on, how available it will be, and what would buy most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, session
+from cmdb.cli.terminal import plural, shown
+
+AVAILABILITY = """
+query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
+  serviceAvailability(service: $service, asOf: $asOf) {
+    revision
+    service { id class name }
+    needs
+    predicted { lower upper exact unavailability relativeWidth hoursDownAYear gates components }
+    target
+    figures { basis count }
+    redundancyMargin { failures atLeast }
+    singlePointCount
+    singlePointsOfFailure(first: $first) {
+      item { id class name } dominating { id class name } defeats
+    }
+    cutSets(order: $order, first: $first) {
+      sets { items { id class name } probability } counts completeOrder truncated
+    }
+    components(first: $first) {
+      item { id class name } unavailability basis birnbaum criticality fussellVesely raw rrw
+    }
+    improvements(first: $first) { item { id class name } improvement availability hoursAYear }
+  }
+}"""
+FAULT_TREE = """
+query FaultTree($service: ID!, $asOf: AsOf) {
+  serviceAvailability(service: $service, asOf: $asOf) { faultTree }
+}"""
+
+_ASSUMPTIONS = ("CLASS_DEFAULT", "ASSUMED_PERFECT")
+_BAR = 24
+
+
+def availability(
+    service: ItemArgument,
+    first: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000, metavar="N", help="Rows of each table at most.")
+    ] = 10,
+    order: Annotated[
+        int, typer.Option("--order", min=1, max=4, metavar="K", help="Items of a cut set at most.")
+    ] = 2,
+    fault_tree: Annotated[
+        Path | None,
+        typer.Option(
+            "--fault-tree",
+            metavar="FILE",
+            help="Write the service as an Open-PSA fault tree to FILE instead.",
+        ),
+    ] = None,
+    as_of: AsOfOption = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """How available a service will be, its single points of failure, and what would help most.
+
+    Figures of components that nobody declared are the defaults of their classes, and marked as assumptions.
+    """
+    with session(json_lines) as s:
+        moment = as_of_input(as_of)
+        item = s.resolve(service, moment)["id"]
+        if fault_tree is not None:
+            answer = s.client.query(FAULT_TREE, {"service": item, "asOf": moment})
+            fault_tree.write_text(answer["serviceAvailability"]["faultTree"], encoding="utf-8")
+            s.terminal.answer({"written": str(fault_tree)}, [Text(f"Written: {fault_tree}")])
+            return
+        variables = {"service": item, "first": first, "order": order, "asOf": moment}
+        record = s.client.query(AVAILABILITY, variables)["serviceAvailability"]
+        s.terminal.answer(record, availability_picture(record))
+
+
+def availability_picture(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The verdict, the single points of failure, what the service hangs on most, and what would buy most."""
+    yield from _verdict(answer)
+    if answer["singlePointsOfFailure"]:
+        yield Text()
+        yield _single_points(answer)
+    if answer["components"]:
+        yield Text()
+        yield _components(answer["components"])
+    if answer["improvements"]:
+        yield Text()
+        yield _improvements(answer["improvements"])
+    pairs = [cut for cut in answer["cutSets"]["sets"] if len(cut["items"]) > 1]
+    if pairs:
+        yield Text()
+        yield _cut_sets(pairs)
+
+
+def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
+    predicted, target = answer["predicted"], answer["target"]
+    text = Text.assemble((shown(answer["service"]["name"]), "bold"), " is predicted to be available ")
+    if predicted["exact"]:
+        text.append(_percent(predicted["lower"]), style="bold")
+    else:
+        text.append(f"{_percent(predicted['lower'])} to {_percent(predicted['upper'])}", style="bold")
+    text.append(f" of the time: {_hours(predicted['hoursDownAYear'])} down a year")
+    if target is not None:
+        met = predicted["lower"] >= target
+        text.append(f"; the target of {_percent(target)} is ")
+        text.append("met" if met else "missed", style="green" if met else "bold red")
+    text.append(f"  (revision {answer['revision']})", style="dim")
+    yield text
+    margin = answer["redundancyMargin"]
+    survives = f"{margin['failures']}{' or more' if margin['atLeast'] else ''}"
+    points = answer["singlePointCount"]
+    yield Text.assemble(
+        f"It needs {plural(answer['needs'], 'item')}; ",
+        (plural(points, "single point") + " of failure", "bold red" if points else "green"),
+        f"; it survives any {survives} further {'failure' if survives == '1' else 'failures'}.",
+    )
+    assumed = sum(figure["count"] for figure in answer["figures"] if figure["basis"] in _ASSUMPTIONS)
+    known = sum(figure["count"] for figure in answer["figures"]) - assumed
+    yield Text(f"Of the figures {known:,} are declared or measured, {assumed:,} assumed.", style="dim")
+
+
+def _single_points(answer: Mapping[str, Any]) -> Table:
+    points: Sequence[Mapping[str, Any]] = answer["singlePointsOfFailure"]
+    table = _table("Single points of failure", ("name", "class", "acts through"))
+    for point in points:
+        through = Text(shown(point["dominating"]["name"]))
+        if point["defeats"] is not None:
+            through.append(f", all of its group {shown(point['defeats'])}", style="yellow")
+        table.add_row(shown(point["item"]["name"]), Text(point["item"]["class"], style="dim"), through)
+    more = answer["singlePointCount"] - len(points)
+    if more:
+        table.add_row(Text(f"… and {more:,} more", style="dim"))
+    return table
+
+
+def _components(components: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("What its downtime hangs on", ("name", "class", "share", "", "down alone"))
+    for component in components:
+        share = min(1.0, component["criticality"])
+        own = Text(f"{component['unavailability']:.2e}")
+        if component["basis"] in _ASSUMPTIONS:
+            own.append(" assumed", style="dim")
+        table.add_row(
+            shown(component["item"]["name"]),
+            Text(component["item"]["class"], style="dim"),
+            f"{share:.1%}",
+            Text("█" * round(share * _BAR), style="red"),
+            own,
+        )
+    return table
+
+
+def _improvements(gains: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("What would buy most", ("name", "class", "make it", "saves a year"))
+    words = {"REDUNDANT": "redundant", "TWICE_AS_RELIABLE": "twice as reliable"}
+    for gain in gains:
+        table.add_row(
+            shown(gain["item"]["name"]),
+            Text(gain["item"]["class"], style="dim"),
+            words.get(gain["improvement"], gain["improvement"]),
+            _hours(gain["hoursAYear"]),
+        )
+    return table
+
+
+def _cut_sets(sets: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("Failures that take it down together", ("probability", "items"))
+    for cut in sets:
+        names = " + ".join(shown(item["name"]) for item in cut["items"])
+        table.add_row(f"{cut['probability']:.2e}", names)
+    return table
+
+
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, header_style="dim", overflow="fold")
+    return table
+
+
+def _percent(share: float) -> str:
+    """With two digits of what is missing to all: 99.9 %, 99.9912 %."""
+    digits = 2
+    while digits < 12 and share < 1.0 and round(share * 100, digits) >= 100 - 10 ** (1 - digits):
+        digits += 1
+    return f"{share * 100:.{digits}f} %"
+
+
+def _hours(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from impact.fault_tree_analysis import analyse
+from impact.mef import import_fault_tree
+from tests.api.conftest import Api
+
+QUERY = """query Q($service: ID!, $asOf: AsOf) { serviceAvailability(service: $service, asOf: $asOf) {
+  revision needs target service { name }
+  predicted { lower upper exact unavailability hoursDownAYear singlePoints }
+  figures { basis count } redundancyMargin { failures atLeast }
+  singlePointCount singlePointsOfFailure { item { name } dominating { name } defeats }
+  cutSets(order: 2) { sets { items { name } probability } counts truncated completeOrder }
+  components { item { name } unavailability basis birnbaum criticality raw rrw }
+  improvements(first: 3) { item { name } improvement availability hoursAYear }
+  faultTree } }"""
+
+
+async def shop(api: Api) -> dict[str, str]:
+    """A service on one database and one of two servers; figures declared, so that the truth is plain arithmetic."""
+    ids = {
+        "service": await api.create(
+            "BusinessService", name="Ordering", availabilityTarget=0.95, availability=1.0
+        ),
+        "db": await api.create("DatabaseInstance", name="db", availability=0.99),
+        "a": await api.create("Server", name="a", availability=0.9),
+        "b": await api.create("Server", name="b", availability=0.8),
+    }
+    await api.relate("DependsOn", ids["service"], ids["db"])
+    for host in "ab":
+        await api.relate("DependsOn", ids["service"], ids[host], group="web", required="1")
+    return ids
+
+
+async def asked(api: Api, service: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    answer: dict[str, Any] = (await api.data(QUERY, {"service": service, **more}))["serviceAvailability"]
+    return answer
+
+
+async def test_the_prediction_is_plain_arithmetic_on_declared_figures(api: Api) -> None:
+    ids = await shop(api)
+    answer = await asked(api, ids["service"])
+    truth = 0.99 * (1 - 0.1 * 0.2)
+    assert answer["predicted"]["exact"]
+    assert answer["predicted"]["lower"] == pytest.approx(truth, rel=1e-12)
+    assert answer["predicted"]["upper"] == pytest.approx(truth, rel=1e-12)
+    assert answer["predicted"]["hoursDownAYear"] == pytest.approx((1 - truth) * 8766)
+    assert answer["needs"] == 3
+    assert answer["target"] == 0.95
+    assert answer["figures"] == [{"basis": "DECLARED_AVAILABILITY", "count": 4}]
+    assert answer["redundancyMargin"] == {"failures": 0, "atLeast": False}
+    assert answer["singlePointsOfFailure"] == [
+        {"item": {"name": "db"}, "dominating": {"name": "Ordering"}, "defeats": None}
+    ]
+    sets = {
+        frozenset(i["name"] for i in cut["items"]): cut["probability"] for cut in answer["cutSets"]["sets"]
+    }
+    assert sets[frozenset({"db"})] == pytest.approx(0.01)
+    assert sets[frozenset({"a", "b"})] == pytest.approx(0.02)
+    by_name = {component["item"]["name"]: component for component in answer["components"]}
+    assert by_name["a"]["birnbaum"] == pytest.approx(0.99 * 0.2)
+    assert by_name["db"]["birnbaum"] == pytest.approx(0.98)
+    best = answer["improvements"][0]
+    assert best["item"]["name"] in ("a", "b", "db")
+    assert best["availability"] == max(gain["availability"] for gain in answer["improvements"])
+
+
+async def test_the_fault_tree_says_the_same_to_other_programs(api: Api) -> None:
+    ids = await shop(api)
+    answer = await asked(api, ids["service"])
+    analysis = analyse(import_fault_tree(answer["faultTree"].encode()))
+    assert analysis.probability == pytest.approx(answer["predicted"]["unavailability"], rel=1e-12)
+
+
+async def test_figures_that_nobody_declared_are_marked_and_the_past_is_answered_as_it_was(api: Api) -> None:
+    ids = await shop(api)
+    before = (await asked(api, ids["service"]))["revision"]
+    room = await api.create("Room", name="room")
+    for host in "ab":
+        await api.relate("LocatedIn", ids[host], room)
+    now = await asked(api, ids["service"])
+    assert {(f["basis"], f["count"]) for f in now["figures"]} >= {("DECLARED_AVAILABILITY", 4)}
+    assert {p["item"]["name"]: p["defeats"] for p in now["singlePointsOfFailure"]} == {
+        "db": None,
+        "room": "web",
+    }
+    then = await asked(api, ids["service"], asOf={"revision": before})
+    assert then["revision"] == before
+    assert [p["item"]["name"] for p in then["singlePointsOfFailure"]] == ["db"]
+    assert then["predicted"]["lower"] == pytest.approx(0.99 * 0.98, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [("cutSets(order: 5) { truncated }", "order"), ("components(first: -1) { birnbaum }", "negative")],
+)
+async def test_wrong_arguments_are_refused(api: Api, fields: str, words: str) -> None:
+    ids = await shop(api)
+    body = await api.answer(f'{{ serviceAvailability(service: "{ids["service"]}") {{ {fields} }} }}')
+    assert words in body["errors"][0]["message"]
+
+
+async def test_an_unknown_service_is_not_found(api: Api) -> None:
+    body = await api.answer('{ serviceAvailability(service: "nobody") { needs } }')
+    assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
