@@ -25,7 +25,8 @@ _FIRST_CAPACITY = 2**20
 _USUAL_NODES = 128
 """Nodes of a diagram per node of a residue that suffice most often; to begin anew with more costs what was done."""
 _GROWTH = 4
-_MOST_REMEMBERED = 2**18
+_MOST_REMEMBERED = 2**15
+"""Results: what fits the cache of a core is worth more than what is remembered longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
