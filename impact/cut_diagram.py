@@ -21,9 +21,12 @@ from impact.reduction import Reduction
 
 NODE_LIMIT = 4_000_000
 """Nodes a diagram may have where nothing else is said; with its tables a node takes up to 44 bytes."""
-_FIRST_CAPACITY = 2**15
+_FIRST_CAPACITY = 2**20
+_USUAL_NODES = 128
+"""Nodes of a diagram per node of a residue that suffice most often; to begin anew with more costs what was done."""
 _GROWTH = 4
-_MOST_REMEMBERED = 2**18
+_MOST_REMEMBERED = 2**15
+"""Results: what fits the cache of a core is worth more than what is remembered longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ class CutDiagram:
         element[node_of] = np.arange(len(node_of), dtype=np.int32)
         element[0] = -1
         weights = np.zeros(len(node_of)) if own is None else own[node_of]
-        capacity = min(_FIRST_CAPACITY, node_limit)
+        capacity = min(_USUAL_NODES * residue.size, _FIRST_CAPACITY, node_limit)
         while True:
             nodes = np.empty((capacity, 3), np.int32)
             nodes[:2] = cut_families.TERMINAL, 0, 0
