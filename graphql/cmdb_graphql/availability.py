@@ -25,6 +25,7 @@ from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
 from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.pacing import paced
 from cmdb_graphql.reliability import FigureBasis, moment_of
 from cmdb_graphql.scalars import Long
 from impact.availability import Availability, availability
@@ -287,7 +288,7 @@ class ServiceAvailabilityType:
             points = self.asked.needs.single_points[offset : offset + first]
             return [SinglePointType.of(self.asked.topology, point) for point in points]
 
-        return await asyncio.to_thread(found)
+        return paced(await asyncio.to_thread(found))
 
     @documented
     async def redundancy_margin(self) -> MarginType:
@@ -362,7 +363,7 @@ class ServiceAvailabilityType:
             order = np.argsort(-getattr(measured, by.value), kind="stable")[offset : offset + first]
             return [self._component(measured, figures, int(node)) for node in order]
 
-        return await asyncio.to_thread(found)
+        return paced(await asyncio.to_thread(found))
 
     def _component(self, measured: Importances, figures: Figures, node: int) -> ImportanceType:
         known = figures.by_node[node]
@@ -394,7 +395,7 @@ class ServiceAvailabilityType:
                 for gain in improvements(measured, figures.unavailability, first)
             ]
 
-        return await asyncio.to_thread(found)
+        return paced(await asyncio.to_thread(found))
 
     @documented
     async def fault_tree(self) -> str:

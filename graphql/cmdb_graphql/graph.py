@@ -21,6 +21,7 @@ from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence, Strength
 from cmdb_graphql.interchange import GraphFormatType, neighbourhood_export
 from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.pacing import paced
 from cmdb_graphql.scalars import Long
 from impact.traversal import Direction, Neighbourhood, dependencies, dependents, shortest_paths
 
@@ -120,13 +121,21 @@ class NeighbourhoodType:
 
     revision: Long
     start: ItemSummary
-    items: list[ReachedItem] = strawberry.field(description="Nearest first.")
-    edges: list[GraphEdge] = strawberry.field(
-        description="Those between reported items, the start among them."
-    )
     truncated: bool = strawberry.field(description="Whether `limit` cut some items off.")
     topology: strawberry.Private[Topology]
     found: strawberry.Private[Neighbourhood]
+    reached: strawberry.Private[list[ReachedItem]]
+    between: strawberry.Private[list[GraphEdge]]
+
+    @documented
+    async def items(self) -> list[ReachedItem]:
+        """Nearest first."""
+        return paced(self.reached)
+
+    @documented
+    async def edges(self) -> list[GraphEdge]:
+        """Those between reported items, the start among them."""
+        return paced(self.between)
 
     @documented
     async def export(self, format: GraphFormatType) -> str:
@@ -140,7 +149,7 @@ class NeighbourhoodType:
         return cls(
             revision=Long(topology.revision),
             start=ItemSummary.of(topology, found.start),
-            items=[
+            reached=[
                 ReachedItem(
                     id=strawberry.ID(item_id),
                     class_name=items[item_id].class_name,
@@ -151,7 +160,7 @@ class NeighbourhoodType:
                 )
                 for item_id, distance in found.distances.items()
             ],
-            edges=[GraphEdge.of(edge) for edge in found.edges],
+            between=[GraphEdge.of(edge) for edge in found.edges],
             truncated=found.truncated,
             topology=topology,
             found=found,
@@ -331,7 +340,7 @@ async def _walk(
         return NeighbourhoodType.of(topology, neighbourhood)
 
     neighbourhood = await asyncio.to_thread(found)
-    context.spend(len(neighbourhood.items))
+    context.spend(len(neighbourhood.reached))
     context.truncated = context.truncated or neighbourhood.truncated
     return neighbourhood
 

@@ -21,6 +21,7 @@ from cmdb_graphql.derived_types import Confidence
 from cmdb_graphql.graph import AtLeast, ItemSummary, chosen_types, topology_of
 from cmdb_graphql.interchange import GraphExport, GraphFormatType, impact_export
 from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.pacing import paced
 from cmdb_graphql.scalars import Json, Long
 from impact.engine import Engine
 from impact.explanation import Explainer, Explanation, Fact, to_columns
@@ -331,52 +332,52 @@ class ImpactType:
     @documented
     async def down(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Failed, or too little left of something they need."""
-        return await self.answer.page(State.DOWN, first, offset)
+        return paced(await self.answer.page(State.DOWN, first, offset))
 
     @documented
     async def degraded(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Up, but something they use is down, or something they need is degraded."""
-        return await self.answer.page(State.DEGRADED, first, offset)
+        return paced(await self.answer.page(State.DEGRADED, first, offset))
 
     @documented
     async def at_risk(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Up without a spare: the next failure of a certain other item takes them down."""
-        return await self.answer.page(State.AT_RISK, first, offset)
+        return paced(await self.answer.page(State.AT_RISK, first, offset))
 
     @documented
     async def reduced(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """A spare is gone, another is left."""
-        return await self.answer.page(State.REDUCED, first, offset)
+        return paced(await self.answer.page(State.REDUCED, first, offset))
 
     @documented
     async def protected(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """Reached, yet nothing that matters arrives: redundancy saved them."""
-        return await self.answer.page(State.PROTECTED, first, offset)
+        return paced(await self.answer.page(State.PROTECTED, first, offset))
 
     @documented
     async def services(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
         """The services among all that is reached, worst state first."""
-        return await self.answer.services(first, offset)
+        return paced(await self.answer.services(first, offset))
 
     @documented
     async def customers(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who subscribes to a service that is down, degraded or at risk; worst first."""
-        return await self.answer.parties("SUBSCRIBED_BY", first, offset)
+        return paced(await self.answer.parties("SUBSCRIBED_BY", first, offset))
 
     @documented
     async def teams(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who supports something that is down, degraded or at risk; worst first."""
-        return await self.answer.parties("SUPPORTED_BY", first, offset)
+        return paced(await self.answer.parties("SUPPORTED_BY", first, offset))
 
     @documented
     async def owners(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who owns something that is down, degraded or at risk; worst first."""
-        return await self.answer.parties("OWNED_BY", first, offset)
+        return paced(await self.answer.parties("OWNED_BY", first, offset))
 
     @documented
     async def agreements(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Agreements (SLAs, contracts) that govern something that is down, degraded or at risk; worst first."""
-        return await self.answer.parties("GOVERNED_BY", first, offset)
+        return paced(await self.answer.parties("GOVERNED_BY", first, offset))
 
     @documented
     async def record(self, explain: bool = False) -> Json:

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from cmdb.model.change_set import Authorship, ChangeSet, Operation, PutEdge, PutItem
+from cmdb.model.items import EdgeKey, new_id
 from tests.api.conftest import Api
 
 
@@ -117,3 +123,85 @@ async def test_unknown_items_and_senseless_questions_are_refused(api: Api) -> No
     assert (
         await api.code(f'{{ dependents(id: "{ids["a"]}", types: ["NOPE"]) {{ truncated }} }}') == "NOT_FOUND"
     )
+
+
+async def star(api: Api, size: int) -> str:
+    """So many applications on one server, written in one ChangeSet."""
+    hub, apps = new_id(), [new_id() for _ in range(size)]
+    operations: tuple[Operation, ...] = (
+        PutItem(hub, {"name": "hub"}, "Server", intent="create"),
+        *(PutItem(app, {"name": f"app-{n}"}, "Application", intent="create") for n, app in enumerate(apps)),
+        *(PutEdge(EdgeKey("RUNS_ON", app, hub)) for app in apps),
+    )
+    await api.service.services.store.apply(ChangeSet(operations), Authorship(actor="alice"))
+    return hub
+
+
+async def test_long_lists_arrive_whole_and_under_several_names(api: Api) -> None:
+    hub = await star(api, 150)
+    data = await api.data(
+        f"""{{ impact(down: "{hub}") {{
+          counts {{ down }} a: down(first: 100) {{ id because {{ code }} }} b: down(first: 100, offset: 100) {{ id }}
+        }} dependents(id: "{hub}") {{ one: items {{ id }} other: items {{ id }} edges {{ from }} }} }}"""
+    )
+    impact, walk = data["impact"], data["dependents"]
+    assert impact["counts"]["down"] == 151
+    ids = [item["id"] for item in (*impact["a"], *impact["b"])]
+    assert len(set(ids)) == 151
+    assert ids[1:] == sorted(ids[1:])
+    assert all(item["because"] for item in impact["a"])
+    assert walk["one"] == walk["other"] == [{"id": item} for item in ids[1:]]
+    assert len(walk["edges"]) == 150
+
+
+async def test_what_is_down_already_is_told_from_what_a_failure_adds(api: Api) -> None:
+    ids = await redundant_shop(api)
+    query = """query Q($down: [ID!]!, $already: [ID!]) { impact(down: $down, alreadyDown: $already) {
+      added failed { name } down { name before } } }"""
+    impact = (await api.data(query, {"down": [ids["b"]], "already": [ids["a"]]}))["impact"]
+    assert {item["name"] for item in impact["failed"]} == {"a", "b"}
+    assert {item["name"]: item["before"] for item in impact["down"]} == {
+        "a": "DOWN",
+        "b": "UP",
+        "shop": "AT_RISK",
+        "Ordering": "AT_RISK",
+    }
+    assert impact["added"] == 3
+
+
+async def test_customers_teams_owners_and_agreements_are_named_with_their_worst_state(api: Api) -> None:
+    ids = await redundant_shop(api)
+    parties = {
+        "customer": await api.create("Customer", name="Example Ltd"),
+        "team": await api.create("Team", name="web team"),
+        "sla": await api.create("ServiceLevelAgreement", name="gold"),
+    }
+    await api.relate("SubscribedBy", ids["service"], parties["customer"])
+    await api.relate("SupportedBy", ids["shop"], parties["team"])
+    await api.relate("SupportedBy", ids["a"], parties["team"])
+    await api.relate("OwnedBy", ids["b"], parties["team"])
+    await api.relate("GovernedBy", ids["service"], parties["sla"])
+    query = """query Q($down: [ID!]!) { impact(down: $down) {
+      customers { name worst items } teams { name worst items } owners { name worst items }
+      agreements { name class worst } } }"""
+    impact = (await api.data(query, {"down": [ids["a"]]}))["impact"]
+    assert impact["customers"] == [{"name": "Example Ltd", "worst": "AT_RISK", "items": 1}]
+    assert impact["teams"] == [{"name": "web team", "worst": "DOWN", "items": 2}]
+    assert impact["owners"] == []
+    assert impact["agreements"] == [{"name": "gold", "class": "ServiceLevelAgreement", "worst": "AT_RISK"}]
+
+
+async def test_a_revision_that_is_not_there_is_waited_for_and_not_for_ever(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await redundant_shop(api)
+    monkeypatch.setattr("cmdb.store.topology.WAIT_SECONDS", 0.3)
+    query = """query Q($down: [ID!]!, $least: Long!) { impact(down: $down, atLeast: $least) { revision } }"""
+    head = (await api.data(QUERY, {"down": [ids["a"]]}))["impact"]["revision"]
+    assert (await api.data(query, {"down": [ids["a"]], "least": head}))["impact"]["revision"] == head
+    waiting = asyncio.create_task(api.data(query, {"down": [ids["a"]], "least": head + 1}))
+    await asyncio.sleep(0.05)
+    await api.create("Server", name="late")
+    assert (await waiting)["impact"]["revision"] == head + 1
+    body = await api.answer(query, {"down": [ids["a"]], "least": head + 99})
+    assert "atLeast" in body["errors"][0]["message"]
