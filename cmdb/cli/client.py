@@ -127,6 +127,26 @@ class Client:
         _raise_errors(body)
         return body
 
+    def stream(self, path: str, question: Mapping[str, Any], accept: str) -> Iterator[bytes]:
+        """The body of the answer to a question, in pieces as they come. Raises like `query`."""
+        request = self._http.build_request("POST", path, json=dict(question), headers={"accept": accept})
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    response.read()
+                    _raise_errors(response.json())
+                    raise Refused("INTERNAL", f"{self.url}{path} answered status {response.status_code}", {})
+                yield from response.iter_bytes()
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise StoreUnavailable(f"{self.url}{path} broke off: {error}; ask again") from None
+        except ValueError:
+            raise Refused(
+                "INTERNAL", f"{self.url}{path} answered without JSON; is this a CMDB?", {}
+            ) from None
+
     def get(self, path: str) -> dict[str, Any]:
         """The JSON object at a path of the service. Raises like `query`."""
         body = self._send(self._http.build_request("GET", path))

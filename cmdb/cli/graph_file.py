@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,3 +58,34 @@ def write_graph(s: Session, text: str, output: Path | None, *, truncated: bool) 
             raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None
     if truncated:
         s.terminal.note("there is more than was written: raise --limit")
+
+
+class BulkForm(StrEnum):
+    """The forms of `/bulk/impact`."""
+
+    JSONL = "jsonl"
+    ARROW = "arrow"
+
+
+_MEDIA_TYPES = {
+    BulkForm.JSONL: "application/x-ndjson",
+    BulkForm.ARROW: "application/vnd.apache.arrow.stream",
+}
+
+
+def write_bulk(s: Session, question: Mapping[str, Any], form: BulkForm, output: Path | None) -> None:
+    """Write the whole answer as it comes. Raises a usage error for a file that cannot be written."""
+    if output is None and form is BulkForm.ARROW:
+        raise typer.BadParameter("give --output: Arrow is not for a terminal", param_hint="--bulk")
+    pieces = s.client.stream("/bulk/impact", question, _MEDIA_TYPES[form])
+    if output is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with output.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from None

@@ -9,7 +9,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, MemberRecord, ServiceRecord
+from cmdb.cli.records import (
+    AffectedRecord,
+    FactRecord,
+    ImpactRecord,
+    MemberRecord,
+    PartyRecord,
+    ServiceRecord,
+)
 from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, plural, shown, state_text
 
 _MEMBERS_SHOWN = 4
@@ -28,6 +35,7 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
         yield from _services(impact["services"], rows)
     else:
         yield Text("No service is reached.", style="green")
+    yield from _parties(impact)
     failed = {item["id"] for item in impact["failed"]}
     for state, affected in (
         ("down", impact["down"]),
@@ -38,6 +46,33 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
         if others:
             yield Text()
             yield _affected(state, others, rows)
+    if impact["truncated"]:
+        yield Text()
+        yield Text("The answer is large: the first of each state are explained; --bulk writes all.", "dim")
+
+
+def _parties(impact: ImpactRecord) -> Iterator[RenderableType]:
+    """A line for each kind of party that is concerned, the worst off first."""
+    kinds: tuple[tuple[str, Sequence[PartyRecord]], ...] = (
+        ("Customers", impact["customers"]),
+        ("Teams", impact["teams"]),
+        ("Owners", impact["owners"]),
+        ("Agreements", impact["agreements"]),
+    )
+    first = True
+    for heading, parties in kinds:
+        if not parties:
+            continue
+        if first:
+            yield Text()
+            first = False
+        named = Text(", ").join(
+            Text(f"{shown(party['name'])} ").append_text(state_text(party["worst"]))
+            for party in parties[:_NAMES_SHOWN]
+        )
+        if len(parties) > _NAMES_SHOWN:
+            named.append(f" and {len(parties) - _NAMES_SHOWN:,} more")
+        yield Text(f"{heading}: ", style="bold").append_text(named)
 
 
 def verdict(impact: ImpactRecord) -> Text:

@@ -75,16 +75,29 @@ ServiceRecord = TypedDict(
 """A service that the failure reaches."""
 
 
+PartyRecord = TypedDict("PartyRecord", {"id": str, "class": str, "name": str, "worst": str, "items": int})
+"""Somebody concerned: the worst state of what is theirs, and how many items of theirs are affected."""
+
+
 class ImpactRecord(TypedDict):
-    """`cmdb impact`: who is in which state if the `failed` fail together."""
+    """`cmdb impact`: who is in which state if the `failed` fail together.
+
+    `added`: how many are worse off than with what was down already. `truncated`: the lists by state are not whole.
+    """
 
     revision: int
     failed: list[ItemRecord]
     counts: dict[str, int]
+    added: int
+    truncated: bool
     down: list[AffectedRecord]
     degraded: list[AffectedRecord]
     at_risk: list[AffectedRecord]
     services: list[ServiceRecord]
+    customers: list[PartyRecord]
+    teams: list[PartyRecord]
+    owners: list[PartyRecord]
+    agreements: list[PartyRecord]
 
 
 class ArticulationPointRecord(TypedDict):

@@ -3,52 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from cmdb.cli.graph_file import FormatOption, OutputOption, require_format, write_graph
+from cmdb.cli.graph_file import (
+    BulkForm,
+    FormatOption,
+    OutputOption,
+    require_format,
+    write_bulk,
+    write_graph,
+)
 from cmdb.cli.impact_picture import impact_picture
-from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, ServiceRecord
+from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, PartyRecord
 from cmdb.cli.session import AsOfOption, JsonOption, Session, as_of_input, item_record, session
 
-IMPACT = """
-query Impact(
-  $down: [ID!]!, $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf, $offset: Int!
+_ASKED = """(
+  $down: [ID!]!, $already: [ID!], $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf%s
 ) {
-  impact(down: $down, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf) {
-    revision
-    failed { id class name layer lifecycle }
-    counts { down degraded atRisk reduced protected }
-    services(first: 100, offset: $offset) { id }
-    record(explain: true)
-  }
+  impact(
+    down: $down, alreadyDown: $already, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf
+  ) { %s }
 }"""
-MORE_SERVICES = """
-query MoreServices(
-  $down: [ID!]!, $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf, $offset: Int!
-) {
-  impact(down: $down, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf) {
-    services(first: 100, offset: $offset) { id }
-  }
-}"""
-IMPACT_AS_GRAPH = """
-query ImpactAsGraph(
-  $down: [ID!]!, $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf
-  $format: GraphFormat!, $limit: Int!
-) {
-  impact(down: $down, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf) {
-    export(format: $format, limit: $limit) { text truncated }
-  }
-}"""
+_REASONS = "because { code group required up members { id name state } }"
+IMPACT = "query Impact" + _ASKED % (
+    ", $offset: Int!",
+    f"""
+    revision added
+    failed {{ id class name layer lifecycle }}
+    counts {{ down degraded atRisk reduced protected }}
+    services(first: 100, offset: $offset) {{ id class name state {_REASONS} }}
+    customers(first: 100) {{ id class name worst items }}
+    teams(first: 100) {{ id class name worst items }}
+    owners(first: 100) {{ id class name worst items }}
+    agreements(first: 100) {{ id class name worst items }}
+    """,
+)
+MORE_SERVICES = "query MoreServices" + _ASKED % (
+    ", $offset: Int!",
+    f"services(first: 100, offset: $offset) {{ id class name state {_REASONS} }}",
+)
+ALL_AFFECTED = "query AllAffected" + _ASKED % ("", "record(explain: true)")
+FIRST_AFFECTED = "query FirstAffected" + _ASKED % (
+    "",
+    "\n    ".join(
+        f"{state}(first: 100) {{ id class name layer {_REASONS} }}"
+        for state in ("down", "degraded", "atRisk")
+    ),
+)
+IMPACT_AS_GRAPH = "query ImpactAsGraph" + _ASKED % (
+    ", $format: GraphFormat!, $limit: Int!",
+    "export(format: $format, limit: $limit) { text truncated }",
+)
 
 _PAGE = 100
+_MOST_EXPLAINED = 10_000
+"""Items in an answer up to which all of them are explained; of a larger one the first hundred of each state are."""
 
 
 def impact(
     down: Annotated[
         list[str], typer.Option("--down", metavar="NAME", help="What fails; repeat it for several at once.")
     ],
+    already_down: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--already-down", metavar="NAME", help="What is down before that; tells what the failure adds."
+        ),
+    ] = None,
     pinned: Annotated[
         list[str] | None,
         typer.Option("--pin", metavar="NAME", help="What stays up whatever happens; may be repeated."),
@@ -67,6 +91,14 @@ def impact(
     as_of: AsOfOption = None,
     form: FormatOption = None,
     output: OutputOption = None,
+    bulk: Annotated[
+        BulkForm | None,
+        typer.Option(
+            "--bulk",
+            metavar="FORM",
+            help="Write every item reached, for machines: jsonl or arrow (see --output).",
+        ),
+    ] = None,
     limit: Annotated[
         int,
         typer.Option("--limit", min=1, max=10_000, metavar="N", help="Items at most that --format writes."),
@@ -77,78 +109,87 @@ def impact(
 
     The verdict comes first, then the services, then the items by state, each with the gates that gave way.
     """
-    require_format(form, output)
+    if bulk is None:
+        require_format(form, output)
+    elif form is not None:
+        raise typer.BadParameter("--bulk and --format exclude each other", param_hint="--bulk")
     with session(json_lines) as s:
         moment = as_of_input(as_of)
-        failing = [s.resolve(name, moment)["id"] for name in down]
-        staying = [s.resolve(name, moment)["id"] for name in pinned or ()]
-        if form is not None:
-            question = _question(failing, staying, types, confidence, moment)
-            variables = {**question, "format": form.upper(), "limit": limit}
+
+        def ids(names: Sequence[str] | None) -> list[str]:
+            return [s.resolve(name, moment)["id"] for name in names or ()]
+
+        question = Asked(ids(down), ids(already_down), ids(pinned), types, confidence, moment)
+        if bulk is not None:
+            write_bulk(s, question.bulk(), bulk, output)
+        elif form is not None:
+            variables = {**question.variables(), "format": form.upper(), "limit": limit}
             written = s.client.query(IMPACT_AS_GRAPH, variables)["impact"]["export"]
             write_graph(s, written["text"], output, truncated=written["truncated"])
-            return
-        record = ask_impact(s, failing, pinned=staying, types=types, confidence=confidence, as_of=moment)
-        s.terminal.answer(record, impact_picture(record, rows=None if everything else 15))
+        else:
+            record = ask_impact(s, question)
+            s.terminal.answer(record, impact_picture(record, rows=None if everything else 15))
 
 
-def ask_impact(
-    s: Session,
-    down: Sequence[str],
-    *,
-    pinned: Sequence[str] = (),
-    types: Sequence[str] | None = None,
-    confidence: str = "inferred",
-    as_of: Mapping[str, Any] | None = None,
-) -> ImpactRecord:
-    """The whole answer for items given by id, with the reasons of every item that is worse than reduced."""
-    variables = _question(down, pinned, types, confidence, as_of)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question about a failure; items by id."""
+
+    down: Sequence[str]
+    already_down: Sequence[str] = ()
+    pinned: Sequence[str] = ()
+    types: Sequence[str] | None = None
+    confidence: str = "inferred"
+    as_of: Mapping[str, Any] | None = None
+
+    def variables(self) -> dict[str, Any]:
+        """For the documents above."""
+        return {
+            "down": list(self.down),
+            "already": list(self.already_down) or None,
+            "pinned": list(self.pinned) or None,
+            "types": self.types,
+            "confidence": self.confidence.upper(),
+            "asOf": self.as_of,
+        }
+
+    def bulk(self) -> dict[str, Any]:
+        """For `/bulk/impact`."""
+        return {
+            "down": list(self.down),
+            "alreadyDown": list(self.already_down),
+            "pinned": list(self.pinned),
+            "types": self.types,
+            "minimumConfidence": self.confidence.upper(),
+            "asOf": self.as_of,
+        }
+
+
+def ask_impact(s: Session, question: Asked) -> ImpactRecord:
+    """The answer with the reasons of what is down, degraded or at risk; of a very large one, of the first of each."""
+    variables = question.variables()
     answer = s.client.query(IMPACT, {**variables, "offset": 0})["impact"]
-    services = [service["id"] for service in answer["services"]]
+    services = answer["services"]
     while services and len(services) % _PAGE == 0:
         more = s.client.query(MORE_SERVICES, {**variables, "offset": len(services)})["impact"]["services"]
         if not more:
             break
-        services += [service["id"] for service in more]
-    answer["failed"].sort(key=lambda item: variables["down"].index(item["id"]))
-    return impact_record(answer, services)
+        services += more
+    named = [*variables["down"], *question.already_down]
+    answer["failed"].sort(key=lambda item: named.index(item["id"]))
+    if sum(answer["counts"].values()) <= _MOST_EXPLAINED:
+        affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
+    else:
+        affected = _first_affected(s.client.query(FIRST_AFFECTED, variables)["impact"])
+    return impact_record(answer, services, affected)
 
 
-def _question(
-    down: Sequence[str],
-    pinned: Sequence[str],
-    types: Sequence[str] | None,
-    confidence: str,
-    as_of: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    return {
-        "down": list(down),
-        "pinned": list(pinned) or None,
-        "types": types,
-        "confidence": confidence.upper(),
-        "asOf": as_of,
-    }
-
-
-def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactRecord:
-    """The record of a GraphQL answer, whose `record` field has everything in columns."""
-    columns = answer["record"]
-    names = dict(zip(columns["ids"], columns["names"], strict=True))
-    classes = dict(zip(columns["ids"], columns["classes"], strict=True))
-    states = dict(zip(columns["ids"], columns["states"], strict=True))
-    explained = {e["id"]: [_fact(fact, names) for fact in e["facts"]] for e in columns["explanations"]}
-    affected: dict[str, list[AffectedRecord]] = {"down": [], "degraded": [], "at_risk": []}
-    for position, item in enumerate(columns["ids"]):
-        if states[item] in affected:
-            affected[states[item]].append(
-                {
-                    "id": item,
-                    "class": classes[item],
-                    "name": names[item],
-                    "layer": columns["layers"][position] or "",
-                    "because": explained[item],
-                }
-            )
+def impact_record(
+    answer: Mapping[str, Any],
+    services: Sequence[Mapping[str, Any]],
+    affected: Mapping[str, list[AffectedRecord]],
+) -> ImpactRecord:
+    """The record of GraphQL answers."""
     counts = answer["counts"]
     return {
         "revision": answer["revision"],
@@ -160,27 +201,79 @@ def impact_record(answer: Mapping[str, Any], services: Sequence[str]) -> ImpactR
             "reduced": counts["reduced"],
             "protected": counts["protected"],
         },
+        "added": answer["added"],
+        "truncated": any(len(affected[state]) < counts[field] for state, field in _STATES.items()),
         "down": affected["down"],
         "degraded": affected["degraded"],
         "at_risk": affected["at_risk"],
-        "services": [_service(item, classes, names, states, explained) for item in services],
+        "services": [
+            {
+                "id": service["id"],
+                "class": service["class"],
+                "name": service["name"],
+                "state": service["state"].lower(),
+                "because": [_typed_fact(fact) for fact in service["because"]],
+            }
+            for service in services
+        ],
+        "customers": [_party(party) for party in answer["customers"]],
+        "teams": [_party(party) for party in answer["teams"]],
+        "owners": [_party(party) for party in answer["owners"]],
+        "agreements": [_party(party) for party in answer["agreements"]],
     }
 
 
-def _service(
-    item: str,
-    classes: Mapping[str, str],
-    names: Mapping[str, str],
-    states: Mapping[str, str],
-    explained: Mapping[str, list[FactRecord]],
-) -> ServiceRecord:
+_STATES = {"down": "down", "degraded": "degraded", "at_risk": "atRisk"}
+
+
+def all_affected(columns: Mapping[str, Any]) -> dict[str, list[AffectedRecord]]:
+    """Everything that is down, degraded or at risk, of an answer's `record`, which has it in columns."""
+    names = dict(zip(columns["ids"], columns["names"], strict=True))
+    explained = {e["id"]: [_fact(fact, names) for fact in e["facts"]] for e in columns["explanations"]}
+    affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}
+    for position, item in enumerate(columns["ids"]):
+        if columns["states"][position] in affected:
+            affected[columns["states"][position]].append(
+                {
+                    "id": item,
+                    "class": columns["classes"][position],
+                    "name": names[item],
+                    "layer": columns["layers"][position] or "",
+                    "because": explained[item],
+                }
+            )
+    return affected
+
+
+def _first_affected(answer: Mapping[str, Any]) -> dict[str, list[AffectedRecord]]:
     return {
-        "id": item,
-        "class": classes[item],
-        "name": names[item],
-        "state": states[item],
-        "because": explained[item],
+        state: [
+            {
+                "id": item["id"],
+                "class": item["class"],
+                "name": item["name"],
+                "layer": item["layer"] or "",
+                "because": [_typed_fact(fact) for fact in item["because"]],
+            }
+            for item in answer[field]
+        ]
+        for state, field in _STATES.items()
     }
+
+
+def _party(party: Mapping[str, Any]) -> PartyRecord:
+    return {
+        "id": party["id"],
+        "class": party["class"],
+        "name": party["name"],
+        "worst": party["worst"].lower(),
+        "items": party["items"],
+    }
+
+
+def _typed_fact(fact: Mapping[str, Any]) -> FactRecord:
+    members = [{**member, "state": member["state"].lower()} for member in fact["members"]]
+    return _fact({**fact, "members": members}, {member["id"]: member["name"] for member in members})
 
 
 def _fact(fact: Mapping[str, Any], names: Mapping[str, str]) -> FactRecord:

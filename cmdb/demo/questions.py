@@ -19,7 +19,7 @@ from cmdb.cli.records import ImpactRecord
 from cmdb.cli.session import Session
 from cmdb.cli.terminal import shown
 from cmdb.cli.trees import walk_picture
-from cmdb.cli.what_if import ask_impact
+from cmdb.cli.what_if import Asked, ask_impact
 from cmdb.demo.estate import demo_questions
 
 CHANGE = """
@@ -43,7 +43,7 @@ def ask_failure(session: Session) -> Answer:
     """A power feed fails: redundancy keeps the services up, at a risk that is named."""
     question = demo_questions()["failure"]
     ids = _ids(session, question["down"])
-    impact = ask_impact(session, ids)
+    impact = ask_impact(session, Asked(ids))
     if not impact["at_risk"]:
         raise WrongAnswer("nothing is at risk when a power feed fails")
     down = [service["name"] for service in impact["services"] if service["state"] == "down"]
@@ -80,7 +80,7 @@ def ask_change(session: Session) -> Answer:
     change = session.client.query(CHANGE, {"name": question["record"]["name"]})["change"]
     if change is None:
         raise WrongAnswer(f"there is no change {question['record']['name']}")
-    impact = ask_impact(session, _ids(session, question["affects"]))
+    impact = ask_impact(session, Asked(_ids(session, question["affects"])))
     states = {service["state"] for service in impact["services"]}
     if "down" not in states or states == {"down"}:
         raise WrongAnswer(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import networkx as nx
+import pyarrow as pa
 import pytest
 
 from cmdb.cli import main
@@ -329,6 +330,40 @@ def test_several_failures_at_once_are_judged_together(cmdb: Cmdb, shop: dict[str
     assert "needs 1 of 2, 0 up: web-1 ● down, web-2 ● down" in text
     assert cmdb("impact", "--down", "dns", "--json").json["degraded"][0]["name"] == "Web Shop"
     assert cmdb("impact", "--down", "dns", "--type", "DEPENDS_ON", "--json").json["degraded"] == []
+
+
+def test_the_whole_answer_goes_to_machines_as_lines_and_as_arrow(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    lines = [
+        json.loads(line) for line in cmdb("impact", "--down", "web-1", "--bulk", "jsonl").out.splitlines()
+    ]
+    assert {(row["name"], row["state"]) for row in lines[1:]} >= {("web-1", "down"), ("Web Shop", "at_risk")}
+    file = tmp_path / "impact.arrow"
+    assert cmdb("impact", "--down", "web-1", "--bulk", "arrow", "--output", str(file)).status == 0
+    assert pa.ipc.open_stream(file.read_bytes()).read_all().to_pylist() == lines[1:]
+    assert cmdb("impact", "--down", "web-1", "--bulk", "arrow").status == 2
+
+
+def test_what_is_down_already_is_told_from_what_is_added(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    answer = cmdb("impact", "--down", "Server/web-2", "--already-down", "web-1", "--json").json
+    assert {item["name"] for item in answer["down"]} >= {"web-1", "web-2", "Web Shop"}
+    assert 0 < answer["added"] < sum(answer["counts"].values())
+
+
+def test_availability_names_single_points_and_writes_a_fault_tree(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    ended = cmdb("availability", "Web Shop", "--json")
+    answer = ended.json
+    assert 0 < answer["predicted"]["lower"] <= answer["predicted"]["upper"] <= 1
+    assert {point["item"]["name"] for point in answer["singlePointsOfFailure"]} >= {"web"}
+    text = cmdb("availability", "Web Shop").out
+    assert text.startswith("Web Shop is predicted to be available ")
+    assert "Single points of failure" in text
+    file = tmp_path / "shop.xml"
+    assert cmdb("availability", "Web Shop", "--fault-tree", str(file)).status == 0
+    assert "opsa-mef" in file.read_text()
 
 
 def put_memory(cmdb: Cmdb, tmp_path: Path, memory: str) -> int:

@@ -152,6 +152,12 @@ IMPACT: ImpactRecord = {
     "revision": 12,
     "failed": [item("pdu-a", "Pdu", "facility"), item("pdu-b", "Pdu", "facility")],
     "counts": {"down": 3, "degraded": 0, "at_risk": 1, "reduced": 2, "protected": 1200},
+    "added": 1206,
+    "truncated": False,
+    "customers": [{"id": "id-c", "class": "Customer", "name": "Example Ltd", "worst": "down", "items": 1}],
+    "teams": [{"id": "id-t", "class": "Team", "name": "web team", "worst": "at_risk", "items": 2}],
+    "owners": [],
+    "agreements": [],
     "down": [
         {"id": "id-pdu-a", "class": "Pdu", "name": "pdu-a", "because": []},
         {"id": "id-pdu-b", "class": "Pdu", "name": "pdu-b", "because": []},
@@ -194,6 +200,15 @@ class TestImpactPicture:
         text = drawn(impact_picture(IMPACT))
         service = "● down  Web Shop  BusinessService  needs shop ● down"
         assert text.index("Services") < text.index(service) < text.index("At risk")
+
+    def test_customers_and_teams_stand_in_a_line_each_and_a_cut_list_is_told(self) -> None:
+        text = drawn(impact_picture(IMPACT))
+        assert "Customers: Example Ltd ● down" in text
+        assert "Teams: web team ◔ at risk" in text
+        assert "Owners" not in text
+        assert "--bulk" not in text
+        cut: ImpactRecord = {**IMPACT, "truncated": True}
+        assert "--bulk" in drawn(impact_picture(cut))
 
     def test_services_that_redundancy_saved_are_named_in_one_line(self) -> None:
         saved: ImpactRecord = {
