@@ -10,6 +10,7 @@ RUN /opt/cmdb/bin/pip install --no-deps --only-binary :all: --require-hashes -r 
 # Node.js, which the browser pages need, comes and goes with pip's build environment.
 COPY . .
 RUN /opt/cmdb/bin/pip install --no-deps .
+RUN cd / && /opt/cmdb/bin/python -m impact.warming
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --home-dir /var/lib/cmdb --shell /usr/sbin/nologin cmdb \

@@ -58,6 +58,8 @@ $(VENV)/.runtime: requirements.lock | $(BIN)/python
 $(VENV)/.project: $(VENV)/.runtime pyproject.toml hatch_build.py $(WEB_SOURCES)
 	@echo "Installing cmdb itself (editable), and building its browser pages if they changed ..."
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Compiling the kernels of the impact engine ..."
+	$(BIN)/python -m impact.warming
 	@# Without the pages this is not done for good.
 	@test "$$CMDB_WEB_SKIP" = 1 || touch $@
 

@@ -34,23 +34,22 @@ IMPACT = "query Impact" + _ASKED % (
     revision added
     failed {{ id class name layer lifecycle }}
     counts {{ down degraded atRisk reduced protected }}
-    services(first: 100, offset: $offset) {{ id class name state {_REASONS} }}
-    customers(first: 100) {{ id class name worst items }}
-    teams(first: 100) {{ id class name worst items }}
-    owners(first: 100) {{ id class name worst items }}
-    agreements(first: 100) {{ id class name worst items }}
+    services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}
+    customers(first: 20) {{ id class name worst items }}
+    teams(first: 20) {{ id class name worst items }}
+    owners(first: 20) {{ id class name worst items }}
+    agreements(first: 20) {{ id class name worst items }}
     """,
 )
 MORE_SERVICES = "query MoreServices" + _ASKED % (
     ", $offset: Int!",
-    f"services(first: 100, offset: $offset) {{ id class name state {_REASONS} }}",
+    f"services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}",
 )
 ALL_AFFECTED = "query AllAffected" + _ASKED % ("", "record(explain: true)")
 FIRST_AFFECTED = "query FirstAffected" + _ASKED % (
     "",
     "\n    ".join(
-        f"{state}(first: 100) {{ id class name layer {_REASONS} }}"
-        for state in ("down", "degraded", "atRisk")
+        f"{state}(first: 25) {{ id class name layer {_REASONS} }}" for state in ("down", "degraded", "atRisk")
     ),
 )
 IMPACT_AS_GRAPH = "query ImpactAsGraph" + _ASKED % (
@@ -58,9 +57,9 @@ IMPACT_AS_GRAPH = "query ImpactAsGraph" + _ASKED % (
     "export(format: $format, limit: $limit) { text truncated }",
 )
 
-_PAGE = 100
+_PAGE = 50
 _MOST_EXPLAINED = 10_000
-"""Items in an answer up to which all of them are explained; of a larger one the first hundred of each state are."""
+"""Items in an answer up to which all of them are explained; of a larger one the first 25 of each state are."""
 
 
 def impact(

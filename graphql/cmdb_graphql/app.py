@@ -40,6 +40,7 @@ from cmdb_graphql.observability import Metrics, RequestMetrics, configure_loggin
 from cmdb_graphql.schema import BuiltSchema, SchemaRegistry
 from cmdb_graphql.static_files import SecurityHeaders, static_router
 from cmdb_graphql.transport import GraphQLEndpoint, Profile, SocketLimits, TransportSettings
+from impact.warming import compile_kernels
 
 READY_SECONDS = 2.0
 HEAL_SECONDS = 5.0
@@ -48,7 +49,6 @@ SWITCH_SECONDS = 0.001
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 2048
 FIRST_TOKEN_LIFETIME = timedelta(days=366)
-
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.service")
 
 
@@ -236,9 +236,11 @@ async def serving(
             if file is not None:
                 _log.info("admin_token_written", file=str(file))
             service.services.topologies.start()
+            warming = asyncio.create_task(asyncio.to_thread(compile_kernels), name="warm")
             try:
                 await _run(service, settings, listener, started)
             finally:
+                warming.cancel()
                 await service.stop()
 
 

@@ -1,0 +1,41 @@
+"""`python -m impact.warming`: compile the kernels that questions need, once, so that no question waits for it.
+
+Done when the project is installed, and by the service when it starts: with the results on disk it takes a second.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.topology import TopologyEdge, TopologyItem
+from impact.availability import availability
+from impact.engine import Engine
+from impact.importance import importances
+from impact.redundancy import minimal_cut_sets
+from impact.service_needs import ServiceNeeds
+
+
+def compile_kernels() -> None:
+    """Ask one question of each kind about a service on two servers in one rack."""
+    names = ("shop", "a", "b", "rack", "c", "d")
+    edges = [
+        *(TopologyEdge("DEPENDS_ON", "shop", host, "hosts", 1) for host in ("a", "b")),
+        *(TopologyEdge("DEPENDS_ON", "shop", host, "more", 1) for host in ("b", "c", "d")),
+        TopologyEdge("LOCATED_IN", "a", "rack"),
+        TopologyEdge("USES", "a", "rack", strength="soft"),
+    ]
+    topology = PackedTopology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
+    engine = Engine()
+    engine.simulate_failure(topology, ["rack"], pinned={"b"})
+    needs = ServiceNeeds.of(topology, "shop")
+    unavailability = np.full(len(needs.numbers), 0.01)
+    availability(needs.reduction, unavailability)
+    importances(needs.reduction, unavailability)
+    minimal_cut_sets(needs.reduction, unavailability)
+    if not needs.margin.failures or needs.single_points:
+        raise AssertionError("the kernels give wrong answers on this machine")
+
+
+if __name__ == "__main__":
+    compile_kernels()
