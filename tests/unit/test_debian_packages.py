@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from benchmarks.debian_packages import DATA, clauses, gates, observation, providers, read_packages
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
+from impact.engine import Engine
 from impact.explanation import Explainer
 from impact.propagation import State, simulate_failure
+from tests.topologies import packed
 
 with_data = pytest.mark.skipif(not DATA.exists(), reason=f"the Debian package data set is not at {DATA}")
 
@@ -63,6 +66,11 @@ def topology(made: dict[str, Any]) -> PlainTopology:
     )
 
 
+@pytest.fixture(scope="module")
+def arrays(topology: PlainTopology) -> PackedTopology:
+    return packed(topology)
+
+
 @with_data
 def test_the_figures_hang_together_as_the_module_says(made: dict[str, Any], topology: PlainTopology) -> None:
     edges = made["edges"]
@@ -109,11 +117,15 @@ def test_clauses_are_lost_only_where_nothing_meets_them_or_as_repetitions() -> N
     ],
 )
 def test_what_is_reached_and_what_is_really_down(
-    topology: PlainTopology, package: str, reached: int, down: int
+    topology: PlainTopology, arrays: PackedTopology, package: str, reached: int, down: int
 ) -> None:
     """The figures of the data set's README, with the package itself counted in both."""
-    impact = simulate_failure(topology, [package])
-    assert (len(impact.states), len(impact.in_state(State.DOWN))) == (reached, down)
+    plain = simulate_failure(topology, [package])
+    assert (len(plain.states), len(plain.in_state(State.DOWN))) == (reached, down)
+    fast = Engine().simulate_failure(arrays, [package])
+    assert (len(fast.nodes), fast.counts[State.DOWN]) == (reached, down)
+    assert dict(fast.states) == dict(plain.states)
+    assert dict(fast.distances) == dict(plain.distances)
 
 
 @with_data
