@@ -70,7 +70,7 @@ def network_of(
     edge. Raises `UnknownItems`.
     """
     if within is None:
-        return Network.of((), (edge for edge in topology.edges() if edge.type in types))
+        return Network.of((), topology.edges(types))
     inside = within if isinstance(within, Set) else frozenset(within)
     unknown = [item for item in inside if item not in topology.items]
     if unknown:

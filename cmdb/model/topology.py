@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -125,8 +125,8 @@ class Topology(Protocol):
     def dependents_of(self, item: str, /) -> tuple[TopologyEdge, ...]:
         """The edges whose target is `item`, ordered by (source, type, group); none for an unknown id."""
 
-    def edges(self) -> Iterator[TopologyEdge]:
-        """Every edge once; those of one source together."""
+    def edges(self, types: Set[str] | None = None) -> Iterator[TopologyEdge]:
+        """Every edge of these types once (None: of all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,10 @@ class PlainTopology:
         """The edges whose target is `item`, ordered by (source, type, group); none for an unknown id."""
         return self._dependents.get(item, ())
 
-    def edges(self) -> Iterator[TopologyEdge]:
-        """Every edge once; those of one source together."""
+    def edges(self, types: Set[str] | None = None) -> Iterator[TopologyEdge]:
+        """Every edge of these types once (None: of all); those of one source together."""
         for edges in self._dependencies.values():
-            yield from edges
+            yield from (edge for edge in edges if types is None or edge.type in types)
 
     @property
     def edge_count(self) -> int:
