@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from cmdb.model.columns import Int32s
-from cmdb.model.packed_topology import Kind, kind_of
+from cmdb.model.packed_columns import Kind, kind_of
 from impact.failure_kernels import Marks
 from impact.propagation import State
 from impact.simulation import STATES, Impact

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 
-from cmdb.model.packed_topology import Columns, PackedTopology
+from cmdb.model.packed_columns import Columns
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence
 from impact.failure_graph import Base, Carrying, FailureGraph, Workspace
 from impact.simulation import Impact, simulate_on

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s
-from cmdb.model.packed_topology import Columns, Label, PackedTopology
+from cmdb.model.packed_columns import Columns, Label
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence, TopologyEdge, members_needed
 from impact.failure_kernels import (
     EXTRA,

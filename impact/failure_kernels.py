@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
-from cmdb.model.packed_topology import Labels
+from cmdb.model.packed_columns import Labels
 from impact.kernel import kernel, prefetch
 
 REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from cmdb.model.columns import Ids, Int32s, Int64s, Texts
-from cmdb.model.packed_topology import Columns, PackedTopology
+from cmdb.model.packed_columns import Columns
+from cmdb.model.packed_topology import PackedTopology
 from impact.closure import Closure
 from impact.errors import UnknownItems
 from impact.failure_graph import Base, Carrying

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
-from cmdb.model.packed_topology import Kind, PackedTopology
+from cmdb.model.packed_columns import Kind
+from cmdb.model.packed_topology import PackedTopology
 from impact.errors import ContradictoryScenario, UnknownItems
 from impact.failure_graph import FailureGraph, Workspace
 from impact.failure_kernels import Marks, simulate

@@ -16,7 +16,8 @@ from itertools import pairwise
 import numpy as np
 
 from cmdb.errors import BadRequest
-from cmdb.model.packed_topology import Label, PackedTopology, label_of
+from cmdb.model.packed_columns import Label, label_of
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge
 from impact.errors import UnknownItems
 

@@ -11,109 +11,18 @@ what differs from it. A source whose edges changed has all its edges in the over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from heapq import merge
-from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from cmdb.errors import NotFound
 from cmdb.model.columns import Ids, Int32s, Texts
-from cmdb.model.topology import Confidence, EdgeKey, Strength, TopologyEdge, TopologyItem, edge_order
-
-Labels: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
-
-
-class Kind(NamedTuple):
-    """What items have in common."""
-
-    class_name: str
-    layer: str | None
-    lifecycle: str | None
-    criticality: str | None = None
-
-
-class Label(NamedTuple):
-    """Everything about an edge but its ends."""
-
-    type: str
-    group: str | None
-    required: int | str | None
-    strength: Strength | None
-    confidence: Confidence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """A base. n items, m edges; edge e runs from the source whose `out_start` range it lies in to `target[e]`.
-
-    `kind`: uint16/32[n] into `kinds`; `out_start`: int32[n + 1]; `target`: int32[m]; `label`: uint16/32[m] into
-    `labels`; `in_start`: int32[n + 1] and `in_edge`: int32[m], the edges by target, each target's in order of sources.
-    """
-
-    ids: Ids
-    names: Texts
-    kind: Labels
-    kinds: tuple[Kind, ...]
-    out_start: Int32s
-    target: Int32s
-    label: Labels
-    labels: tuple[Label, ...]
-    in_start: Int32s
-    in_edge: Int32s
-
-    @classmethod
-    def pack(
-        cls,
-        ids: Ids,
-        names: Texts,
-        kind: Labels,
-        kinds: Sequence[Kind],
-        source: Int32s,
-        target: Int32s,
-        label: Labels,
-        labels: Sequence[Label],
-        *,
-        arrange: bool = True,
-    ) -> Columns:
-        """Columns of items in any order and edges in any order, which are distinct; `arrange` numbers them anew."""
-        if arrange:
-            order = breadth_first(len(ids), source, target)
-            place = np.empty(len(order), np.int32)
-            place[order] = np.arange(len(order), dtype=np.int32)
-            ids, names, kind = ids.take(order), names.take(order), kind[order]
-            source, target = place[source], place[target]
-        by_source = np.argsort(source, kind="stable")
-        source, target, label = source[by_source], target[by_source], label[by_source]
-        return cls(
-            ids,
-            names,
-            _narrow(kind),
-            tuple(kinds),
-            _starts(source, len(ids)),
-            np.ascontiguousarray(target, np.int32),
-            _narrow(label),
-            tuple(labels),
-            _starts(target, len(ids)),
-            np.argsort(target, kind="stable").astype(np.int32),
-        )
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all arrays."""
-        arrays = (self.kind, self.out_start, self.target, self.label, self.in_start, self.in_edge)
-        text = (self.ids.keys, self.ids.order, self.names.blob, self.names.starts)
-        return sum(array.nbytes for array in (*arrays, *text))
-
-    def source_of(self, edges: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        """The sources of these edges."""
-        return np.searchsorted(self.out_start, edges, side="right") - 1
-
-
-_Out: TypeAlias = dict[int, tuple[TopologyEdge, ...]]
-_In: TypeAlias = dict[int, dict[EdgeKey, TopologyEdge]]
+from cmdb.model.packed_columns import Columns, Kind, Label, Labels, edge_of, kind_of, label_of
+from cmdb.model.topology import EdgeKey, TopologyEdge, TopologyItem, edge_order
+from cmdb.model.topology_change import TopologyChange
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,7 +168,7 @@ class PackedTopology:
             edges, sources = edges[standing], sources[standing]
         targets, labels = columns.target[edges], columns.label[edges]
         for source, target, label in zip(sources, targets, labels, strict=True):
-            yield _edge(columns.ids[source], columns.ids[target], columns.labels[label])
+            yield edge_of(columns.ids[source], columns.ids[target], columns.labels[label])
         for moved in self.out.values():
             yield from (edge for edge in moved if types is None or edge.type in types)
 
@@ -278,7 +187,7 @@ class PackedTopology:
         begin, end = columns.out_start[number], columns.out_start[number + 1]
         targets, labels = columns.target[begin:end].tolist(), columns.label[begin:end].tolist()
         for target, label in zip(targets, labels, strict=True):
-            yield _edge(source, columns.ids[target], columns.labels[label])
+            yield edge_of(source, columns.ids[target], columns.labels[label])
 
     def _edges_to(self, number: int) -> Iterator[TopologyEdge]:
         columns = self.columns
@@ -292,7 +201,7 @@ class PackedTopology:
         sources, labels = columns.source_of(edges).tolist(), columns.label[edges].tolist()
         for source, label in zip(sources, labels, strict=True):
             if source not in self.out:
-                yield _edge(columns.ids[source], target, columns.labels[label])
+                yield edge_of(columns.ids[source], target, columns.labels[label])
 
     def hops(
         self, numbers: Int32s, walked: Callable[[Label], bool], *, backwards: bool = False
@@ -417,7 +326,7 @@ class PackedTopology:
         change harmless. An edge put between items of which one is missing raises `NotFound`. Cost: shallow copies of
         the overlay, and the edges of the touched items.
         """
-        change = _Change(self)
+        change = TopologyChange(self)
         for key in delete_edges:
             change.cut(key)
         for item_id in delete_items:
@@ -509,179 +418,7 @@ class Items(Mapping[str, TopologyItem]):
         return self._topology.size - sum(item is None for item in self._topology.changed.values())
 
 
-class _Change:
-    """A topology while it is being changed: shallow copies of the overlay, and the touched sources."""
-
-    def __init__(self, before: PackedTopology) -> None:
-        self._before = before
-        self._base = len(before.columns.ids)
-        self._numbers = dict(before.new_numbers)
-        self._items = dict(before.changed)
-        self._out: _Out = dict(before.out)
-        self._extra: _In = dict(before.extra)  # type: ignore[arg-type]  # inner ones are copied before they change
-        self._own_extra: set[int] = set()
-        self._sources: dict[int, dict[EdgeKey, TopologyEdge]] = {}
-        self._count = before.edge_count
-
-    def _number(self, item_id: str) -> int | None:
-        number = self._numbers.get(item_id)
-        if number is None:
-            number = self._before.columns.ids.find(item_id)
-        return None if number is None or (number in self._items and self._items[number] is None) else number
-
-    def _edges_of(self, number: int) -> dict[EdgeKey, TopologyEdge]:
-        """The edges of a source, which is in the overlay from now on."""
-        found = self._sources.get(number)
-        if found is None:
-            found = {edge.key: edge for edge in self._before.edges_from(number)}
-            self._sources[number] = found
-            if number not in self._out:
-                self._out[number] = ()
-                for edge in found.values():
-                    self._extra_of(edge.target)[edge.key] = edge
-        return found
-
-    def _extra_of(self, item_id: str) -> dict[EdgeKey, TopologyEdge]:
-        number = self._number(item_id)
-        if number is None:
-            return {}  # the target is being removed, and its edges with it
-        if number not in self._own_extra:
-            self._extra[number] = dict(self._extra.get(number, {}))
-            self._own_extra.add(number)
-        return self._extra[number]
-
-    def cut(self, key: EdgeKey) -> None:
-        source = self._number(key[1])
-        if source is None:
-            return
-        edges = self._edges_of(source)
-        if edges.pop(key, None) is not None:
-            self._extra_of(key[2]).pop(key, None)
-            self._count -= 1
-
-    def remove(self, item_id: str) -> None:
-        number = self._number(item_id)
-        if number is None:
-            return
-        for edge in list(self._edges_of(number).values()):
-            self.cut(edge.key)
-        for edge in list(self._edges_to(number)):
-            self.cut(edge.key)
-        self._extra.pop(number, None)
-        self._own_extra.discard(number)
-        self._items[number] = None
-
-    def _edges_to(self, number: int) -> Iterator[TopologyEdge]:
-        yield from self._extra.get(number, {}).values()
-        if number >= self._base:
-            return
-        columns = self._before.columns
-        for edge in columns.in_edge[columns.in_start[number] : columns.in_start[number + 1]].tolist():
-            source = int(columns.source_of(np.array([edge]))[0])
-            if source not in self._out:
-                yield _edge(columns.ids[source], columns.ids[number], columns.labels[columns.label[edge]])
-
-    def put_item(self, item: TopologyItem) -> None:
-        number = self._numbers.get(item.id)
-        if number is None:
-            number = self._before.columns.ids.find(item.id)
-        if number is None:
-            number = self._numbers[item.id] = self._base + len(self._numbers)
-        self._items[number] = item
-
-    def put_edge(self, edge: TopologyEdge) -> None:
-        source, target = self._number(edge.source), self._number(edge.target)
-        if source is None or target is None:
-            missing = edge.source if source is None else edge.target
-            raise NotFound(
-                "item", missing, f"edge {edge.type} from {edge.source} to {edge.target} ends there"
-            )
-        edges = self._edges_of(source)
-        self._count += edge.key not in edges
-        edges[edge.key] = edge
-        self._extra_of(edge.target)[edge.key] = edge
-
-    def result(self, revision: int) -> PackedTopology:
-        for number, edges in self._sources.items():
-            self._out[number] = tuple(sorted(edges.values(), key=edge_order))
-        before = self._before
-        return PackedTopology(
-            revision,
-            before.columns,
-            self._numbers,
-            self._items,
-            self._out,
-            self._extra,
-            before.revision,
-            frozenset(self._sources),
-            self._count,
-        )
-
-
-def kind_of(item: TopologyItem) -> Kind:
-    """What an item has in common with others."""
-    return Kind(item.class_name, item.layer, item.lifecycle, item.criticality)
-
-
-def label_of(edge: TopologyEdge) -> Label:
-    """Everything about an edge but its ends."""
-    return Label(edge.type, edge.group, edge.required, edge.strength, edge.confidence)
-
-
-def _edge(source: str, target: str, label: Label) -> TopologyEdge:
-    return TopologyEdge(
-        label.type, source, target, label.group, label.required, label.strength, label.confidence
-    )
-
-
 def _require_ends(edge: TopologyEdge, known: Mapping[str, int]) -> None:
     for end in (edge.source, edge.target):
         if end not in known:
             raise NotFound("item", end, f"edge {edge.type} from {edge.source} to {edge.target} ends there")
-
-
-def _narrow(codes: Labels) -> Labels:
-    narrow = np.uint16 if not len(codes) or codes.max() <= np.iinfo(np.uint16).max else np.uint32
-    return cast(Labels, np.ascontiguousarray(codes, narrow))
-
-
-def _starts(ends: npt.NDArray[np.integer], size: int) -> Int32s:
-    starts = np.zeros(size + 1, np.int32)
-    np.cumsum(np.bincount(ends, minlength=size), out=starts[1:])
-    return starts
-
-
-def breadth_first(size: int, source: Int32s, target: Int32s) -> Int32s:
-    """An order of all items in which the dependents of one are near each other: breadth first from what needs nothing.
-
-    Returns the old numbers in their new order. What hangs on nothing else starts, the most needed first; then what is
-    left, in cycles, starts from its most needed.
-    """
-    needed = np.bincount(target, minlength=size)
-    by_target = np.argsort(target, kind="stable")
-    dependents, starts = source[by_target], _starts(target, size)
-    roots = np.flatnonzero(np.bincount(source, minlength=size) == 0)
-    seen = np.zeros(size, bool)
-    order: list[Int32s] = []
-    frontier = roots[np.argsort(-needed[roots], kind="stable")].astype(np.int32)
-    while True:
-        while len(frontier):
-            seen[frontier] = True
-            order.append(frontier)
-            lengths = starts[frontier + 1] - starts[frontier]
-            ends = np.cumsum(lengths)
-            places = np.arange(ends[-1], dtype=np.int64) + np.repeat(
-                starts[frontier] - (ends - lengths), lengths
-            )
-            reached = dependents[places]
-            reached = reached[~seen[reached]]
-            _, first = np.unique(reached, return_index=True)
-            frontier = reached[np.sort(first)]
-        left = np.flatnonzero(~seen)
-        if not len(left):
-            break
-        frontier = left[[np.argmax(needed[left])]].astype(np.int32)
-        if len(order) > 100_000:  # thousands of islands of cycles: no order helps them
-            order.append(left.astype(np.int32))
-            break
-    return np.concatenate(order) if order else np.empty(0, np.int32)

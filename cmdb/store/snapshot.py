@@ -21,7 +21,8 @@ import numpy.typing as npt
 import orjson
 
 from cmdb.model.columns import Ids, Texts
-from cmdb.model.packed_topology import Columns, Kind, Label, PackedTopology
+from cmdb.model.packed_columns import Columns, Kind, Label
+from cmdb.model.packed_topology import PackedTopology
 
 MAGIC = b"CMDBTOP1"
 _ALIGN = 64

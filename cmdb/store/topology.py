@@ -23,7 +23,8 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.columns import Ids, Texts
 from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
-from cmdb.model.packed_topology import Columns, Kind, Label, PackedTopology, label_of
+from cmdb.model.packed_columns import Columns, Kind, Label, label_of
+from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.planning import CATALOGUE_CLASS
 from cmdb.model.topology import Confidence, Strength, TopologyEdge, TopologyItem
 from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
