@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="Port the service listens at; 0 takes a free one.")
     data: Path = Field(
         default_factory=default_data_directory,
-        description="Directory of the private Neo4j and of the first admin token.",
+        description="Directory of the private Neo4j, the first admin token, and the topology's snapshot.",
     )
     neo4j_uri: str = Field(
         "",
