@@ -127,9 +127,10 @@ def builtin_schema() -> BuiltSchema:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def api(store: Store, builtin_schema: BuiltSchema) -> AsyncIterator[Api]:
+async def api(store: Store, builtin_schema: BuiltSchema, tmp_path: Path) -> AsyncIterator[Api]:
     """The service over a clean store, with an admin's token."""
-    settings = Settings.model_validate({"request_deadline": 60})  # patience for a busy machine
+    patient = {"request_deadline": 60, "data": tmp_path / "data"}  # for a busy machine
+    settings = Settings.model_validate(patient)
     service = await Service.start(store, settings, builtin_schema)
     _, admin = await service.services.tokens.create("root", "admin", created_by="test")
     transport = httpx.ASGITransport(service.app())

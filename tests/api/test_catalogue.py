@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from cmdb.settings import Settings
 from cmdb.store.store import Store
@@ -45,11 +46,12 @@ async def test_the_catalogue_is_shown(api: Api) -> None:
 
 
 async def test_a_class_is_added_at_run_time_here_and_on_another_replica(
-    api: Api, clean_neo4j: Neo4jAddress, builtin_schema: BuiltSchema
+    api: Api, clean_neo4j: Neo4jAddress, builtin_schema: BuiltSchema, tmp_path: Path
 ) -> None:
     address = clean_neo4j
     store = await Store.open(address.uri, address.user, address.password)
-    replica = await Service.start(store, Settings.model_validate({}), builtin_schema)
+    settings = Settings.model_validate({"data": tmp_path / "replica"})
+    replica = await Service.start(store, settings, builtin_schema)
     try:
         assert await api.code("{ lifts { totalCount } }") == "GRAPHQL_VALIDATION_FAILED"
         dry = (await api.data(APPLY, {"yaml": LIFT, "dry": True}))["applyCatalogue"]
