@@ -87,6 +87,11 @@ class Ids:
         packed = _packed(texts)
         uuids = packed is not None
         keys = texts if packed is None else packed
+        return cls.of_keys(keys, uuids=uuids)
+
+    @classmethod
+    def of_keys(cls, keys: npt.NDArray[np.bytes_], *, uuids: bool) -> Self:
+        """Ids in the form in which this column keeps them."""
         return cls(keys, _sorted(keys), uuids)
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.array_walk import ArrayWalk
+from benchmarks.packing import packed
 from benchmarks.synthetic import EstateColumns, class_counts, make_estate, to_plain_topology
 from benchmarks.synthetic_figures import HardEdges, worst_hub
 from benchmarks.synthetic_shape import CLASSES, LAYERS, Label
@@ -247,3 +248,12 @@ def _drawn(edges: list[tuple[int, int, str | None, int | None]]) -> EstateColumn
         labels=labels,
         unavailability=np.full(size, 1e-4),
     )
+
+
+def test_the_estate_in_arrays_is_the_plain_one(estate: EstateColumns) -> None:
+    plain, arrays = to_plain_topology(estate, 7), packed(estate, 7)
+    assert arrays.revision == plain.revision
+    assert dict(arrays.items) == dict(plain.items)
+    assert set(arrays.edges()) == set(plain.edges())
+    assert arrays.edge_count == plain.edge_count
+    assert list(arrays.ids_from("")) == sorted(plain.items)
