@@ -33,6 +33,7 @@ BENCHMARKS = (
     Benchmark("past", "benchmarks.past", "Reading the past, and differences"),
     Benchmark("kills", "benchmarks.kills", "kill -9 in the middle of writes"),
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
+    Benchmark("impact", "benchmarks.impact_walks", "What a failure does to a million CIs"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
 )
 NAMES = tuple(benchmark.name for benchmark in BENCHMARKS)
