@@ -47,8 +47,8 @@ KEPT_PAST = 4
 """How many topologies of the past are kept for the next question."""
 SMALL_CHANGE = 200
 """Up to so many changed items are taken up at once; more in a thread."""
-OVERLAY_SHARE = 64
-"""An overlay is merged when it exceeds 4,096, or this fraction of the estate: copying it is what a change costs."""
+OVERLAY_LEAST, OVERLAY_SHARE = 4096, 64
+"""An overlay is merged when it exceeds so many, or this fraction of the estate: copying it is what a change costs."""
 MOST_REPLAYED = 200_000
 """A snapshot that is further behind is not worth its replay."""
 WAIT_SECONDS = 5.0
@@ -182,7 +182,7 @@ class LiveTopology:
                     self._prepared, lambda: _moved(before, changes, head, catalogue)
                 )
             self._make_current(current)
-        if current.overlay_size > max(4096, current.size // OVERLAY_SHARE) and not self._merging:
+        if current.overlay_size > max(OVERLAY_LEAST, current.size // OVERLAY_SHARE) and not self._merging:
             self._merging = True
             self._spawn(self._merge(current, catalogue))
         return current
