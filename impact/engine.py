@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
 
 from cmdb.model.packed_topology import Columns, PackedTopology
 from cmdb.model.topology import Confidence
@@ -45,6 +48,16 @@ class Engine:
         """Make what questions about a topology will need, before it is the present."""
         self.graph(topology)
 
+    def derived(self, topology: PackedTopology) -> dict[str, npt.NDArray[np.int32]]:
+        """The arrays of the usual question, to be kept beside the topology's; `restore` takes them back."""
+        return self._base(topology.columns, EVERYTHING).derived()
+
+    def restore(self, topology: PackedTopology, arrays: Mapping[str, npt.NDArray[np.int32]]) -> None:
+        """Take these instead of making them anew; what is not there, or of another form, is made when it is needed."""
+        base = Base.restored(topology.columns, EVERYTHING, arrays)
+        if base is not None:
+            self._keep(base)
+
     def graph(self, topology: PackedTopology, carrying: Carrying | None = None) -> FailureGraph:
         """The failure graph of a topology for one kind of question."""
         wanted = carrying or EVERYTHING
@@ -74,11 +87,14 @@ class Engine:
         if found is not None and found.columns is columns:
             return found
         made = Base.of(columns, carrying)
+        self._keep(made)
+        return made
+
+    def _keep(self, base: Base) -> None:
         with self._lock:
-            self._bases[key] = made
+            self._bases[id(base.columns), base.carrying] = base
             while len(self._bases) > KEPT_BASES:
                 self._bases.popitem(last=False)
-        return made
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:

@@ -3,8 +3,8 @@
 Promises: a file is complete or not there (written beside, flushed, renamed); one that is damaged, of another form, of
 another catalogue or of another ledger is not used. Everything in it is in Neo4j too, so it may be deleted at any time.
 
-Form: the magic, the length of a JSON header, the header, then the arrays one after the other, each at a multiple of 64
-bytes. The header has their names, types and lengths, the tables, and a checksum of the arrays.
+Form: the magic, length and checksum of a JSON header, the header, then the arrays one after the other, each at a
+multiple of 64 bytes. The header has their names, types and lengths, the tables, and a checksum of the arrays.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cmdb.model.columns import Ids, Texts
 from cmdb.model.packed_topology import Columns, Kind, Label, PackedTopology
 
 MAGIC = b"CMDBTOP1"
+_DERIVED = "derived:"
 _ALIGN = 64
 _AT_ONCE = 1 << 26
 
@@ -35,11 +36,14 @@ class Snapshot:
     topology: PackedTopology
     ledger: str
     catalogue: str
+    derived: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What others have worked out from the columns and want back with them, by names of their own; one-dimensional."""
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """Replace the file by this snapshot. Raises `OSError` where that is not possible."""
-    arrays = _arrays(snapshot.topology.columns)
+    derived = {_DERIVED + name: array for name, array in snapshot.derived.items()}
+    arrays = _arrays(snapshot.topology.columns) | derived
     columns = snapshot.topology.columns
     checksum = 0
     for array in arrays.values():
@@ -50,8 +54,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
             "ledger": snapshot.ledger,
             "catalogue": snapshot.catalogue,
             "uuids": columns.ids.uuids,
-            "kinds": columns.kinds,
-            "labels": columns.labels,
+            "kinds": [tuple(kind) for kind in columns.kinds],
+            "labels": [tuple(label) for label in columns.labels],
             "arrays": [[name, array.dtype.str, len(array)] for name, array in arrays.items()],
             "crc32": checksum,
         }
@@ -60,7 +64,8 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(MAGIC + len(header).to_bytes(8, "little") + header)
+        file.write(MAGIC + len(header).to_bytes(8, "little"))
+        file.write(zlib.crc32(header).to_bytes(4, "little") + header)
         for array in arrays.values():
             file.write(bytes(-file.tell() % _ALIGN))
             file.write(_bytes(array))
@@ -75,10 +80,13 @@ def read_snapshot(path: Path) -> Snapshot | None:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 return None
-            length = int.from_bytes(file.read(8), "little")
+            length, sum_of_header = (int.from_bytes(file.read(size), "little") for size in (8, 4))
             if length > path.stat().st_size:
                 return None
-            header = orjson.loads(file.read(length))
+            text = file.read(length)
+            if zlib.crc32(text) != sum_of_header:
+                return None
+            header = orjson.loads(text)
             arrays: dict[str, npt.NDArray[Any]] = {}
             checksum = 0
             for name, kind, size in header["arrays"]:
@@ -124,7 +132,10 @@ def _restored(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Snapshot:
         arrays["in_edge"],
     )
     topology = PackedTopology.of_columns(header["revision"], columns)
-    return Snapshot(topology, header["ledger"], header["catalogue"])
+    derived = {
+        name.removeprefix(_DERIVED): array for name, array in arrays.items() if name.startswith(_DERIVED)
+    }
+    return Snapshot(topology, header["ledger"], header["catalogue"], derived)
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:

@@ -18,7 +18,7 @@ async def test_an_imported_estate_is_read_written_on_and_walked_by_cypher() -> N
     with neo4j_with(estate, heap="512m") as server:
         store = await Store.open(server.uri, server.user, server.password, deadline=60)
         try:
-            plain, loaded = to_plain_topology(estate), await LiveTopology(store).at_head()
+            loaded, plain = await LiveTopology(store).at_head(), to_plain_topology(estate)
             assert dict(loaded.items) == dict(plain.items)
             assert set(loaded.edges()) == set(plain.edges())
 

@@ -37,6 +37,7 @@ class Replica:
     @classmethod
     def of(cls, store: Store, snapshot: Path | None = None) -> Self:
         live, engine = LiveTopology(store, snapshot), Engine()
+        live.derive, live.restore = engine.derived, engine.restore
         live.prepare.append(engine.warm)
         live.moved.append(engine.follow)
         return cls(store, live, engine)
