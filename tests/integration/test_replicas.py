@@ -229,9 +229,13 @@ def empty(path: Path) -> None:
 
 
 def flipped(place: float) -> Callable[[Path], None]:
+    """One bit of what is stored there; what fills the gaps between arrays is zero, and read by nobody."""
+
     def flip(path: Path) -> None:
         data = bytearray(path.read_bytes())
-        data[int(place * (len(data) - 1))] ^= 4
+        begin = int(place * (len(data) - 1))
+        stored = next(at for at in [*range(begin, len(data)), *range(begin, 0, -1)] if data[at])
+        data[stored] ^= 4
         path.write_bytes(bytes(data))
 
     return flip
