@@ -1,36 +1,37 @@
-"""What a failure plainly reaches in a made-up estate: the engine beside networkx, rustworkx, igraph and Cypher.
+"""What a failure does to a million CIs: the engine beside networkx, rustworkx and igraph, and what following costs.
 
-`measure` takes the engine as one function and gives the rows of `impact.md`'s table about walks. The questions are the
-same for the same estate: 1,000 random machines and hosts one by one, the worst hub, and 50 random CIs at once. Every
-answer of the engine is compared with that of each peer, number by number. Peers are built one after the other and let
-go, since that of networkx alone takes gigabytes at a million CIs.
+`measure` asks about walks. The questions are the same for the same estate: 1,000 random machines and hosts one by one,
+the worst hub, and 50 random CIs at once; every answer is compared with that of each peer, number by number. Peers are
+built one after the other and let go, since that of networkx alone takes gigabytes at a million CIs.
+
+The engine does more than its peers, which know no redundancy: its full answer has a state for everything reached. So
+that ratios compare the same work, both are shown: the engine's plain walk and its full answer.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import numpy as np
 
 from benchmarks.array_walk import ArrayWalk
-from benchmarks.cypher_peer import CypherPeer, TimedOut
+from benchmarks.engine_peer import EnginePeer
+from benchmarks.following import follow
+from benchmarks.packing import packed
 from benchmarks.peers import IgraphPeer, NetworkxPeer, Peer, RustworkxPeer
 from benchmarks.results import Result, quantile
-from benchmarks.synthetic import EstateColumns, Numbers
+from benchmarks.synthetic import EstateColumns, Numbers, make_estate
 from benchmarks.synthetic_figures import HOSTS, MACHINES, worst_hub
 
-NAME: Final = "impact-walks"
+NAME: Final = "impact"
+SIZE: Final = 1_000_000
 RANDOM_FAILURES: Final = 1_000
 AT_ONCE: Final = 50
-REPEATED: Final = 5
+REPEATED: Final = 9
 """So many times the engine is asked a question of which the median is kept; a peer, which takes longer, three times."""
-
-Ask: TypeAlias = Callable[[Sequence[int]], Numbers]
-"""The engine: numbers of failed CIs in, numbers of all that plainly depend on them out, in any order, they included."""
 
 
 class PeerType(Protocol):
@@ -75,100 +76,151 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine:
-    """The engine's answers, sorted, and its seconds."""
+class _Answers:
+    """The engine's answers, sorted, and its seconds at the hub: for the full answer, and for the plain walk."""
 
     machines: list[Numbers]
-    machine_seconds: list[float]
     hub: Numbers
-    hub_seconds: float
+    seconds: float
+    walk_seconds: float
     several: Numbers
-    several_seconds: float
 
 
-def measure(estate: EstateColumns, ask: Ask, cypher: CypherPeer | None = None) -> list[Result]:
-    """The rows about walks: the engine's times, its ratios to the peers, and answers that differ (none may).
-
-    `ask` is the engine on the same estate, compiled and warm or not: it is asked once before it is timed. `cypher` is
-    asked too if there is one; at a million CIs it is given a minute for each form.
-    """
+def run() -> list[Result]:
+    """A million CIs, in this process; some two minutes, of which the peers take most."""
+    estate = make_estate(SIZE)
+    engine = EnginePeer.of(packed(estate), estate)
     asked = Questions.about(estate)
-    engine = _ask_engine(ask, asked)
-    size = f"{len(estate):,} CIs"
-    hub = f"the worst hub of {size} ({asked.reached:,} reached)"
-    p99 = quantile(engine.machine_seconds, 0.99) * 1e6
-    results = [
-        Result.below(NAME, f"all that a random machine or host of {size} reaches, p99, us", p99, 50),
-        Result.below(NAME, f"{hub}, ms", engine.hub_seconds * 1e3, 75),
-        Result.below(NAME, f"{AT_ONCE} CIs of {size} at once, ms", engine.several_seconds * 1e3, 50),
+    engine.dependents([asked.hub])  # compiles
+    gc.collect()
+    gc.freeze()  # a collection that goes through the peers' millions of objects is not the engine's time
+    return [
+        *measure(estate, engine, asked),
+        *paths(engine, asked, f"the worst hub of {SIZE:,} CIs"),
+        *follow(NAME, engine.engine, engine.topology),
+        *memory(engine),
     ]
+
+
+def measure(estate: EstateColumns, engine: EnginePeer, asked: Questions) -> list[Result]:
+    """The rows about answers: the engine's times, its ratios to the peers, and answers that differ (none may)."""
+    results, answers = _ask_engine(estate, engine, asked)
+    hub = f"the worst hub of {len(estate):,} CIs"
     differing = 0
     for target in TARGETS:
         peer = target.peer.build(estate)
-        seconds, wrong = _compare(peer, asked, engine)
+        seconds, wrong = _compare(peer, asked, answers)
         differing += wrong
-        goal = f"{hub}: {peer.name} against the engine, times"
-        results.append(Result.at_least(NAME, goal, seconds / engine.hub_seconds, target.times))
+        results.append(
+            Result.at_least(
+                NAME,
+                f"{hub}: {peer.name} against the engine, times",
+                seconds / answers.walk_seconds,
+                target.times,
+            )
+        )
+        results.append(
+            Result.at_least(
+                NAME,
+                f"{hub}: {peer.name}, which knows no redundancy, against the engine's states of everything, times",
+                seconds / answers.seconds,
+                1,
+            )
+        )
         del peer
         gc.collect()
-    results.append(Result.exactly(NAME, f"answers at {size} that differ from a peer's", differing, 0))
-    if cypher is not None:
-        results += _cypher_rows(cypher, asked, engine, hub)
+    results.append(
+        Result.exactly(NAME, f"answers at {len(estate):,} CIs that differ from a peer's", differing, 0)
+    )
     return results
 
 
-def _ask_engine(ask: Ask, asked: Questions) -> _Engine:
-    ask([asked.hub])
-    machines, seconds = [], []
-    for machine in asked.machines:
-        answer, taken = _timed(ask, [machine], 1)
-        machines.append(np.sort(answer))
-        seconds.append(taken)
-    hub, hub_seconds = _timed(ask, [asked.hub], REPEATED)
-    several, several_seconds = _timed(ask, asked.several, REPEATED)
-    return _Engine(machines, seconds, np.sort(hub), hub_seconds, np.sort(several), several_seconds)
+def _ask_engine(estate: EstateColumns, engine: EnginePeer, asked: Questions) -> tuple[list[Result], _Answers]:
+    machines = [engine.dependents([machine]) for machine in asked.machines]
+    plain = [engine.walk([machine]).seconds for machine in asked.machines]
+    hub = [engine.dependents([asked.hub]) for _ in range(REPEATED)]
+    walks = [engine.walk([asked.hub]) for _ in range(REPEATED)]
+    several = [engine.dependents(asked.several) for _ in range(REPEATED)]
+    answers = _Answers(
+        [walk.reached for walk in machines],
+        hub[0].reached,
+        quantile([walk.seconds for walk in hub], 0.5),
+        quantile([walk.seconds for walk in walks], 0.5),
+        several[0].reached,
+    )
+    size, seconds = f"{len(estate):,} CIs", [walk.seconds for walk in machines]
+    what = f"states of all that a random machine or host of {size} reaches"
+    reached = np.array([len(walk.reached) for walk in machines])
+    by_reach = (
+        f"({int(np.quantile(reached, 0.5))} CIs in the median, {int(np.quantile(reached, 0.99)):,} at p99)"
+    )
+    differing = sum(not np.array_equal(walk.reached, answers.hub) for walk in walks)
+    return [
+        Result.below(NAME, f"{what} {by_reach}, id to answer, p50, us", quantile(seconds, 0.5) * 1e6, 50),
+        Result.below(NAME, f"{what}, id to answer, p99, us", quantile(seconds, 0.99) * 1e6, 50),
+        Result.below(
+            NAME, "the same without states, number to numbers, p99, us", quantile(plain, 0.99) * 1e6, 50
+        ),
+        Result.below(
+            NAME,
+            f"states of everything, the worst hub of {size} ({asked.reached:,} reached), ms",
+            answers.seconds * 1e3,
+            75,
+        ),
+        Result.below(
+            NAME,
+            f"states of everything, {AT_ONCE} CIs of {size} at once, ms",
+            quantile([walk.seconds for walk in several], 0.5) * 1e3,
+            50,
+        ),
+        Result.exactly(NAME, "plain walks that differ from the full answer", differing, 0),
+    ], answers
 
 
-def _timed(ask: Ask, failed: Sequence[int], times: int) -> tuple[Numbers, float]:
-    """The answer, and the median of its seconds."""
-    seconds = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        answer = ask(failed)
-        seconds.append(time.perf_counter() - begun)
-    return answer, quantile(seconds, 0.5)
-
-
-def _compare(peer: Peer, asked: Questions, engine: _Engine) -> tuple[float, int]:
+def _compare(peer: Peer, asked: Questions, answers: _Answers) -> tuple[float, int]:
     """The peer's median seconds at the hub, and how many of the engine's answers differ from its."""
     walks = [peer.dependents([asked.hub]) for _ in range(3)]
-    differing = int(not np.array_equal(walks[0].reached, engine.hub))
-    differing += not np.array_equal(peer.dependents(asked.several).reached, engine.several)
-    for machine, answer in zip(asked.machines, engine.machines, strict=True):
+    differing = int(not np.array_equal(walks[0].reached, answers.hub))
+    differing += not np.array_equal(peer.dependents(asked.several).reached, answers.several)
+    for machine, answer in zip(asked.machines, answers.machines, strict=True):
         differing += not np.array_equal(peer.dependents([machine]).reached, answer)
     return quantile([walk.seconds for walk in walks], 0.5), differing
 
 
-def _cypher_rows(cypher: CypherPeer, asked: Questions, engine: _Engine, hub: str) -> list[Result]:
-    """Cypher at the hub in each of its forms (after one run to warm it), and at a hundred machines."""
-    differing = 0
-    for machine, answer in list(zip(asked.machines, engine.machines, strict=True))[:100]:
-        differing += not np.array_equal(cypher.dependents([machine]).reached, answer)
-    results = []
-    for form, call in (("one collect", cypher.dependents), ("rows", cypher.rows)):
-        try:
-            walk = [call([asked.hub]) for _ in range(2)][-1]
-        except TimedOut:
-            continue  # no figure is better than a made-up one
-        differing += not np.array_equal(walk.reached, engine.hub)
-        goal = f"{hub}: Cypher as {form} against the engine, times"
-        results.append(Result.at_least(NAME, goal, walk.seconds / engine.hub_seconds, 1))
-    try:
-        counted, seconds = [cypher.count([asked.hub]) for _ in range(2)][-1]
-    except TimedOut:
-        pass
-    else:
-        differing += counted != len(engine.hub)
-        goal = f"{hub}: Cypher as a count against the engine, times"
-        results.append(Result.at_least(NAME, goal, seconds / engine.hub_seconds, 1))
-    return [*results, Result.exactly(NAME, "answers that differ from Cypher's", differing, 0)]
+def paths(engine: EnginePeer, asked: Questions, hub: str) -> list[Result]:
+    """Distance and path to every service against the plain walk; asked in turns, so that both see the same machine."""
+    plain, with_paths = [], []
+    for _ in range(REPEATED):
+        plain.append(engine.walk([asked.hub]).seconds)
+        begun = time.perf_counter()
+        found = engine.service_paths(asked.hub)
+        with_paths.append(time.perf_counter() - begun)
+    ratio = quantile(with_paths, 0.5) / quantile(plain, 0.5)
+    what = f"{hub} with distance and path to each of {len(found.services):,} services, times its plain walk"
+    return [
+        Result.below(NAME, what, ratio, 1.5),
+        Result.exactly(NAME, "paths of those that do not lead from hop to hop", found.broken(), 0),
+    ]
+
+
+def memory(engine: EnginePeer) -> list[Result]:
+    """What the arrays take, by what is in them."""
+    graph, size = engine.engine.graph(engine.topology), engine.topology.size
+    columns, edges = engine.topology.columns, engine.topology.edge_count
+    text = (
+        columns.ids.keys.nbytes
+        + columns.ids.order.nbytes
+        + columns.names.blob.nbytes
+        + columns.names.starts.nbytes
+    )
+    topology = columns.nbytes - text
+    with engine.engine.workspace() as workspace:
+        scratch = sum(array.nbytes for array in workspace.scratch(graph))
+    both = topology + graph.base.nbytes
+    of = f"{edges / size:.1f} edges a CI"
+    return [
+        Result.below(NAME, f"arrays of topology and engine, bytes a CI with its {of}", both / size, 120),
+        Result.below(NAME, "the same, bytes an edge", both / edges, 32),
+        Result.below(NAME, "ids and names, bytes a CI", text / size, 48),
+        Result.below(NAME, "working memory of a thread, bytes a CI", scratch / size, 40),
+    ]

@@ -34,6 +34,13 @@ BENCHMARKS = (
     Benchmark("kills", "benchmarks.kills", "kill -9 in the middle of writes"),
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
     Benchmark("aralia", "benchmarks.aralia", "Fault trees, exactly"),
+    Benchmark("impact", "benchmarks.impact_walks", "What a failure does to a million CIs"),
+    Benchmark("impact-cypher", "benchmarks.impact_cypher", "The same asked of Neo4j in Cypher"),
+    Benchmark(
+        "impact-exact", "benchmarks.impact_exact", "A thousand failures against the plain implementation"
+    ),
+    Benchmark("impact-large", "benchmarks.impact_large", "Ten million CIs"),
+    Benchmark("impact-service", "benchmarks.impact_service", "The service on a million CIs"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
     Benchmark("availability", "benchmarks.availability", "Availability of services"),
 )

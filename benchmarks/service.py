@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +39,7 @@ class RunningService:
     url: str
     token: str
     pid: int
+    data: Path
 
     @property
     def peak_memory(self) -> float:
@@ -92,22 +93,33 @@ class Client:
         self._connection.close()
 
 
+PLAIN = ("-m", "cmdb.cli", "serve")
+WATCHED = ("-m", "benchmarks.watched_service")
+"""The service with a watch on its event loop; `RunningService.data` has what it found."""
+
+
 @contextmanager
-def running_service(neo4j: LocalServer | None = None) -> Iterator[RunningService]:
-    """The service, on that Neo4j (which may hold an estate already) or on one that it starts; stopped afterwards."""
-    with TemporaryDirectory(prefix="cmdb-bench-") as folder:
+def running_service(
+    neo4j: LocalServer | None = None, *, data: Path | None = None, module: Sequence[str] = PLAIN
+) -> Iterator[RunningService]:
+    """The service, on that Neo4j (which may hold an estate already) or on one that it starts; stopped afterwards.
+
+    `data` is its directory, which stays; without it one of its own is made.
+    """
+    with ExitStack() as stack:
+        folder = data or Path(stack.enter_context(TemporaryDirectory(prefix="cmdb-bench-")))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CMDB_")}
         if neo4j is not None:
             given = {"URI": neo4j.uri, "USER": neo4j.user, "PASSWORD": neo4j.password}
             environment |= {f"CMDB_NEO4J_{name}": value for name, value in given.items()}
-        command = [sys.executable, "-m", "cmdb.cli", "serve", "--port", "0", "--data", folder]
+        command = [sys.executable, *module, "--port", "0", "--data", str(folder)]
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
             url = _address(process)
             threading.Thread(target=_drain, args=(process,), daemon=True).start()
-            yield RunningService(url, (Path(folder) / "admin-token").read_text().strip(), process.pid)
+            yield RunningService(url, (folder / "admin-token").read_text().strip(), process.pid, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

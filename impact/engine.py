@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
 
 from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
@@ -20,6 +23,8 @@ from impact.simulation import Impact, simulate_on
 KEPT_GRAPHS = 8
 """Graphs of other questions (types, confidence, the past) that are kept."""
 KEPT_BASES = 4
+EVERYTHING = Carrying()
+"""The usual question: whatever its confidence, whatever its type."""
 
 
 class Engine:
@@ -44,10 +49,20 @@ class Engine:
         """Make what questions about a topology will need, before it is the present."""
         self.graph(topology)
 
+    def derived(self, topology: PackedTopology) -> dict[str, npt.NDArray[np.int32]]:
+        """The arrays of the usual question, to be kept beside the topology's; `restore` takes them back."""
+        return self._base(topology.columns, EVERYTHING).derived()
+
+    def restore(self, topology: PackedTopology, arrays: Mapping[str, npt.NDArray[np.int32]]) -> None:
+        """Take these instead of making them anew; what is not there, or of another form, is made when it is needed."""
+        base = Base.restored(topology.columns, EVERYTHING, arrays)
+        if base is not None:
+            self._keep(base)
+
     def graph(self, topology: PackedTopology, carrying: Carrying | None = None) -> FailureGraph:
         """The failure graph of a topology for one kind of question."""
-        wanted = carrying or Carrying()
-        present = self._present if wanted == Carrying() else None
+        wanted = carrying or EVERYTHING
+        present = self._present if wanted is EVERYTHING or wanted == EVERYTHING else None
         if present is not None and present.topology is topology:
             return present
         key = (id(topology), wanted)
@@ -73,20 +88,27 @@ class Engine:
         if found is not None and found.columns is columns:
             return found
         made = Base.of(columns, carrying)
+        self._keep(made)
+        return made
+
+    def _keep(self, base: Base) -> None:
         with self._lock:
-            self._bases[key] = made
+            self._bases[id(base.columns), base.carrying] = base
             while len(self._bases) > KEPT_BASES:
                 self._bases.popitem(last=False)
-        return made
 
     @contextmanager
     def workspace(self) -> Iterator[Workspace]:
         """Working memory of one's own for a while. After an error it is not used again: it may not be clean."""
-        with self._lock:
-            workspace = self._idle.pop() if self._idle else Workspace()
+        workspace = self._free()
         yield workspace
-        with self._lock:
-            self._idle.append(workspace)
+        self._idle.append(workspace)
+
+    def _free(self) -> Workspace:
+        try:
+            return self._idle.pop()  # what two threads do to a list at once, they do one after the other
+        except IndexError:
+            return Workspace()
 
     def simulate_failure(
         self,
@@ -98,7 +120,14 @@ class Engine:
         relationship_types: Set[str] | None = None,
     ) -> Impact:
         """What `impact.propagation.simulate_failure` says, with the same arguments and errors."""
-        types = frozenset(relationship_types) if relationship_types is not None else None
-        graph = self.graph(topology, Carrying(minimum_confidence, types))
-        with self.workspace() as workspace:
-            return simulate_on(graph, workspace, set(down), pinned)
+        if minimum_confidence == "inferred" and relationship_types is None:
+            carrying = EVERYTHING
+        else:
+            types = None if relationship_types is None else frozenset(relationship_types)
+            carrying = Carrying(minimum_confidence, types)
+        graph = self.graph(topology, carrying)
+        # Not the context manager: that would be a tenth of the time of a small answer.
+        workspace = self._free()
+        impact = simulate_on(graph, workspace, set(down), pinned)
+        self._idle.append(workspace)
+        return impact

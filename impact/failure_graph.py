@@ -13,7 +13,7 @@ those of the base. Rewritten dependents void their base entries; `FailureGraph.f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
@@ -43,6 +43,7 @@ from impact.failure_kernels import (
 from impact.gates import RANK
 
 FEWEST_ROUNDS = 256
+_DERIVED = tuple(f"gates-1.{name}" for name in ("span", "entry", "dependent", "owner", "slack"))
 Number = TypeVar("Number", np.int8, np.int32)
 
 
@@ -107,6 +108,21 @@ class Base:
         restore(span)
         owner, slack = np.ascontiguousarray(gates[:, 0]), np.ascontiguousarray(gates[:, 1])
         return cls(columns, carrying, span, entry, dependent, owner, slack)
+
+    def derived(self) -> dict[str, Int32s]:
+        """The arrays in one dimension each, under names that change whenever their form does."""
+        arrays = (self.span.reshape(-1), self.entry, self.dependent, self.gate_owner, self.gate_slack)
+        return dict(zip(_DERIVED, arrays, strict=True))
+
+    @classmethod
+    def restored(cls, columns: Columns, carrying: Carrying, arrays: Mapping[str, Int32s]) -> Base | None:
+        """What `derived` gave for these columns and this question; None if it is not there in this form."""
+        if not all(name in arrays for name in _DERIVED):
+            return None
+        span, entry, dependent, owner, slack = (arrays[name] for name in _DERIVED)
+        if len(span) != 4 * len(columns.ids):
+            return None
+        return cls(columns, carrying, span.reshape(-1, 4), entry, dependent, owner, slack)
 
     @property
     def nbytes(self) -> int:

@@ -327,7 +327,8 @@ def reach(
     """Everything that plain reachability finds from the first `count` of `queue`, which are marked REACHED already.
 
     `levels` as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of
-    `queue` after the first ones the node it was reached from. Returns how many are reached, and how many distances.
+    `queue` after the first ones the place of the node it was reached from. Returns how many are reached, and how many
+    distances.
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     stop = REACHED | PINNED
@@ -367,7 +368,7 @@ def reach(
                     at = arrays.x_next[at]
             if explain:
                 for new in range(before, tail):
-                    causes[new] = node
+                    causes[new] = place
         head = end
     return tail, rounds - 1
 

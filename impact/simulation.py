@@ -17,7 +17,7 @@ from cmdb.model.columns import Int32s, Int64s
 from cmdb.model.packed_columns import Kind
 from cmdb.model.packed_topology import PackedTopology
 from impact.errors import ContradictoryScenario, UnknownItems
-from impact.failure_graph import FailureGraph, Workspace
+from impact.failure_graph import Carrying, FailureGraph, Workspace
 from impact.failure_kernels import Marks, simulate
 from impact.gates import CarryingEdges
 from impact.propagation import SERVICE_CLASSES, State
@@ -36,16 +36,26 @@ class Impact:
     """
 
     topology: PackedTopology
-    edges: CarryingEdges
+    carrying: Carrying
     failed: tuple[str, ...]
     pinned: frozenset[str]
     nodes: Int32s
     codes: Marks
     levels: Int32s
-    counts: Mapping[State, int]
-    _down: Rounds = field(repr=False)
-    _at_risk: Rounds = field(repr=False)
-    _degraded: Rounds = field(repr=False)
+    _answer: tuple[Int32s, Int32s, list[int]] = field(repr=False)
+    """Nodes, levels and sizes as the kernel gave them; what few ask for is taken from them when they do."""
+
+    @cached_property
+    def edges(self) -> CarryingEdges:
+        """The edges that carry failure in this question."""
+        return CarryingEdges(
+            self.topology, self.carrying.minimum_confidence, self.carrying.relationship_types
+        )
+
+    @cached_property
+    def counts(self) -> Mapping[State, int]:
+        """How many are in each state."""
+        return dict(zip(STATES[1:], self._answer[2][9:], strict=True))
 
     @property
     def revision(self) -> int:
@@ -80,6 +90,23 @@ class Impact:
     @cached_property
     def _reached(self) -> Rounds:
         return Rounds(self.nodes, self.levels, 0)
+
+    @cached_property
+    def _down(self) -> Rounds:
+        return self._rounds(1, 0)
+
+    @cached_property
+    def _at_risk(self) -> Rounds:
+        return self._rounds(2, 1)
+
+    @cached_property
+    def _degraded(self) -> Rounds:
+        return self._rounds(3, 1)
+
+    def _rounds(self, queue: int, first: int) -> Rounds:
+        nodes, levels, sizes = self._answer
+        begin, start = sum(sizes[:queue]), sum(sizes[4 : 4 + queue])
+        return Rounds(nodes[begin : begin + sizes[queue]], levels[start : start + sizes[4 + queue]], first)
 
     def state_of(self, item: str) -> State:
         """The state of one CI; `UP` if the failure does not reach it. Raises `UnknownItems`."""
@@ -237,6 +264,9 @@ class _States(Mapping[str, State]):
         return len(self._impact.nodes)
 
 
+_NOBODY: tuple[Int32s, list[str]] = (np.empty(0, np.int32), [])
+
+
 def simulate_on(
     graph: FailureGraph, workspace: Workspace, down: Set[str], pinned: Set[str] = frozenset()
 ) -> Impact:
@@ -246,30 +276,23 @@ def simulate_on(
     `ContradictoryScenario` where one is failed and pinned.
     """
     failed, unknown = graph.numbers(down)
-    held, unknown_pins = graph.numbers(pinned)
+    held, unknown_pins = graph.numbers(pinned) if pinned else _NOBODY
     if unknown or unknown_pins:
         raise UnknownItems([*unknown, *unknown_pins], graph.topology.revision)
     if both := pinned & down:
         raise ContradictoryScenario(both)
     nodes, codes, levels, sizes = simulate(graph.arrays, workspace.scratch(graph), failed, held)
-    rounds = sizes[4:8]
     if sizes[0] and not len(nodes):
-        scratch = workspace.scratch(graph, int(rounds.max()) + 1)
+        scratch = workspace.scratch(graph, int(sizes[4:8].max()) + 1)
         nodes, codes, levels, sizes = simulate(graph.arrays, scratch, failed, held)
-    node_ends, level_ends = np.cumsum(sizes[:4]), np.cumsum(rounds)
-    parts = np.split(nodes, node_ends[:3])
-    starts = np.split(levels, level_ends[:3])
-    carrying = graph.base.carrying
+    found: list[int] = sizes.tolist()
     return Impact(
-        topology=graph.topology,
-        edges=CarryingEdges(graph.topology, carrying.minimum_confidence, carrying.relationship_types),
-        failed=tuple(sorted(down)),
-        pinned=frozenset(pinned),
-        nodes=parts[0],
-        codes=codes,
-        levels=starts[0],
-        counts={state: int(sizes[8 + code]) for code, state in enumerate(STATES) if code},
-        _down=Rounds(parts[1], starts[1], 0),
-        _at_risk=Rounds(parts[2], starts[2], 1),
-        _degraded=Rounds(parts[3], starts[3], 1),
+        graph.topology,
+        graph.base.carrying,
+        tuple(sorted(down)),
+        frozenset(pinned),
+        nodes[: found[0]],
+        codes,
+        levels[: found[4]],
+        (nodes, levels, found),
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from cmdb.model.packed_columns import Columns, Kind, Label
 from cmdb.model.packed_topology import PackedTopology
 
 MAGIC = b"CMDBTOP1"
+_DERIVED = "derived:"
 _ALIGN = 64
 _AT_ONCE = 1 << 26
 
@@ -36,11 +37,14 @@ class Snapshot:
     topology: PackedTopology
     ledger: str
     catalogue: str
+    derived: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """What others have worked out from the columns and want back with them, by names of their own; one-dimensional."""
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """Replace the file by this snapshot. Raises `OSError` where that is not possible."""
-    arrays = _arrays(snapshot.topology.columns)
+    derived = {_DERIVED + name: array for name, array in snapshot.derived.items()}
+    arrays = _arrays(snapshot.topology.columns) | derived
     columns = snapshot.topology.columns
     checksum = 0
     for array in arrays.values():
@@ -129,7 +133,10 @@ def _restored(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Snapshot:
         arrays["in_edge"],
     )
     topology = PackedTopology.of_columns(header["revision"], columns)
-    return Snapshot(topology, header["ledger"], header["catalogue"])
+    derived = {
+        name.removeprefix(_DERIVED): array for name, array in arrays.items() if name.startswith(_DERIVED)
+    }
+    return Snapshot(topology, header["ledger"], header["catalogue"], derived)
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:

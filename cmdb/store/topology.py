@@ -48,8 +48,8 @@ KEPT_PAST = 4
 """How many topologies of the past are kept for the next question."""
 SMALL_CHANGE = 200
 """Up to so many changed items are taken up at once; more in a thread."""
-OVERLAY_SHARE = 64
-"""An overlay is merged when it exceeds 4,096, or this fraction of the estate: copying it is what a change costs."""
+OVERLAY_LEAST, OVERLAY_SHARE = 4096, 64
+"""An overlay is merged when it exceeds so many, or this fraction of the estate: copying it is what a change costs."""
 MOST_REPLAYED = 200_000
 """A snapshot that is further behind is not worth its replay."""
 WAIT_SECONDS = 5.0
@@ -75,6 +75,10 @@ class LiveTopology:
         """Where the last base came from: `snapshot`, `neo4j` or `overlay`."""
         self.prepare: list[Callable[[PackedTopology], None]] = []
         """Called in a thread with every topology on a new base or after a big change, before it is the current one."""
+        self.derive: Callable[[PackedTopology], Mapping[str, Any]] = lambda _: {}
+        """What else of a topology without overlay is kept in the snapshot file: arrays by name. Called in a thread."""
+        self.restore: Callable[[PackedTopology, Mapping[str, Any]], None] = lambda _topology, _arrays: None
+        """Called in a thread with a topology from the file and these arrays, before `prepare`."""
         self.moved: list[Callable[[PackedTopology], None]] = []
         """Called in the event loop with every topology that becomes the current one; must return at once."""
 
@@ -183,7 +187,7 @@ class LiveTopology:
                     self._prepared, lambda: _moved(before, changes, head, catalogue)
                 )
             self._make_current(current)
-        if current.overlay_size > max(4096, current.size // OVERLAY_SHARE) and not self._merging:
+        if current.overlay_size > max(OVERLAY_LEAST, current.size // OVERLAY_SHARE) and not self._merging:
             self._merging = True
             self._spawn(self._merge(current, catalogue))
         return current
@@ -227,8 +231,7 @@ class LiveTopology:
         snapshot = await asyncio.to_thread(read_snapshot, self._snapshot) if self._snapshot else None
         if snapshot is not None and await self._fits(snapshot, catalogue, head):
             self.source = "snapshot"
-            topology = snapshot.topology
-            return await asyncio.to_thread(self._prepared, lambda: topology)
+            return await asyncio.to_thread(self._prepared, lambda: self._restored(snapshot))
         read = self._store.connection.read
         [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
         edges = await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)
@@ -239,6 +242,10 @@ class LiveTopology:
         self.source = "neo4j"
         self._spawn(self._save_loaded(loaded, catalogue))
         return loaded
+
+    def _restored(self, snapshot: Snapshot) -> PackedTopology:
+        self.restore(snapshot.topology, snapshot.derived)
+        return snapshot.topology
 
     async def _fits(self, snapshot: Snapshot, catalogue: Catalogue, head: int) -> bool:
         revision = snapshot.topology.revision
@@ -263,8 +270,12 @@ class LiveTopology:
         if self._snapshot is None:
             return
         try:
-            snapshot = Snapshot(topology, await self._ledger_hash(topology.revision), digest)
-            await asyncio.to_thread(write_snapshot, self._snapshot, snapshot)
+            ledger, path = await self._ledger_hash(topology.revision), self._snapshot
+
+            def write() -> None:
+                write_snapshot(path, Snapshot(topology, ledger, digest, self.derive(topology)))
+
+            await asyncio.to_thread(write)
         except (OSError, CmdbError) as error:
             _log.warning("snapshot_not_written", path=str(self._snapshot), error=str(error))
 

@@ -50,6 +50,8 @@ class Services:
         self.present = PresentReader(store.connection, lambda: store.catalogue)
         self.topologies = LiveTopology(store, self.settings.data / "topology.snapshot")
         self.engine = Engine()
+        self.topologies.derive = self.engine.derived
+        self.topologies.restore = self.engine.restore
         self.topologies.prepare.append(self.engine.warm)
         self.topologies.moved.append(self.engine.follow)
         self.views = Views(store, self.present, self.topologies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,14 @@ import pytest
 pytest.importorskip("igraph")
 pytest.importorskip("rustworkx")
 
-from benchmarks.array_walk import ArrayWalk
+from benchmarks import following
+from benchmarks.array_walk import ArrayWalk, Walk
+from benchmarks.engine_peer import EnginePeer
+from benchmarks.following import follow
 from benchmarks.impact_walks import Questions, measure
+from benchmarks.packing import packed
 from benchmarks.peers import STATES, IgraphPeer, NetworkxPeer, PlainImplementation, RustworkxPeer
-from benchmarks.synthetic import EstateColumns, Numbers, make_estate, to_plain_topology
+from benchmarks.synthetic import EstateColumns, make_estate, to_plain_topology
 from impact.propagation import State
 
 
@@ -56,20 +61,38 @@ def test_the_questions_are_the_same_for_the_same_estate(estate: EstateColumns) -
     assert len(ArrayWalk.build(estate).dependents([asked.hub]).reached) == asked.reached
 
 
+class Forgetful(EnginePeer):
+    """An engine that leaves out one CI of whatever it reaches."""
+
+    def dependents(self, failed: Sequence[int]) -> Walk:
+        walk = super().dependents(failed)
+        return Walk(walk.reached[:-1], walk.seconds)
+
+
 def test_an_engine_that_is_right_differs_nowhere(small: EstateColumns) -> None:
-    walk = ArrayWalk.build(small)
-    results = measure(small, lambda failed: walk.dependents(failed).reached[::-1])
-    [row] = [result for result in results if "differ" in result.goal]
-    assert (row.figure, row.met) == (0, True)
+    results = measure(small, EnginePeer.of(packed(small), small), Questions.about(small))
+    assert [row.figure for row in results if "differ" in row.goal] == [0, 0]
 
 
 def test_an_engine_that_forgets_one_ci_is_found_out(small: EstateColumns) -> None:
-    walk = ArrayWalk.build(small)
-    forgotten = Questions.about(small).hub
+    results = measure(small, Forgetful.of(packed(small), small), Questions.about(small))
+    assert not any(row.met for row in results if "differ" in row.goal)
 
-    def ask(failed: Sequence[int]) -> Numbers:
-        reached: Numbers = np.setdiff1d(walk.dependents(failed).reached, [forgotten]).astype(np.int32)
-        return reached
 
-    [row] = [result for result in measure(small, ask) if "differ" in result.goal]
-    assert not row.met
+def test_paths_to_services_lead_from_hop_to_hop_and_a_wrong_one_is_counted(small: EstateColumns) -> None:
+    engine, asked = EnginePeer.of(packed(small), small), Questions.about(small)
+    paths = engine.service_paths(asked.hub)
+    assert len(paths.services) > 10
+    assert set(engine.number[paths.hops[-1]].tolist()) == {asked.hub}
+    assert paths.broken() == 0
+    wrong = paths.hops.copy()
+    longest = int(np.argmax(paths.distances))
+    wrong[1, longest] = wrong[2, longest]
+    assert replace(paths, hops=wrong).broken() == 1
+
+
+def test_a_change_is_followed_and_seen(small: EstateColumns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "CHANGES", 100)
+    engine = EnginePeer.of(packed(small), small)
+    [row] = [row for row in follow("impact", engine.engine, engine.topology) if "did not have" in row.goal]
+    assert row.met

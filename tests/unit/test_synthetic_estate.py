@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks.array_walk import ArrayWalk
+from benchmarks.packing import packed
 from benchmarks.synthetic import EstateColumns, class_counts, make_estate, to_plain_topology
 from benchmarks.synthetic_figures import HardEdges, worst_hub
 from benchmarks.synthetic_shape import CLASSES, LAYERS, Label
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.model.topology import members_needed
 from impact.traversal import dependencies, dependents
-from tests.topologies import packed
 
 SIZE = 2_000
 COLUMNS = ("ids", "names", "class_codes", "source", "target", "label", "unavailability")
@@ -202,7 +202,7 @@ def test_the_plain_topology_has_the_same_items_and_edges(estate: EstateColumns) 
 
 
 def test_the_array_walk_finds_what_the_plain_traversal_finds(estate: EstateColumns) -> None:
-    topology = packed(to_plain_topology(estate))
+    topology = packed(estate)
     carrying = {kind for kind, strength, *_ in estate.labels if strength is not None}
     ids = [text.decode() for text in estate.id_texts().tolist()]
     up, down = ArrayWalk.build(estate), ArrayWalk.build_reversed(estate)
@@ -248,3 +248,12 @@ def _drawn(edges: list[tuple[int, int, str | None, int | None]]) -> EstateColumn
         labels=labels,
         unavailability=np.full(size, 1e-4),
     )
+
+
+def test_the_estate_in_arrays_is_the_plain_one(estate: EstateColumns) -> None:
+    plain, arrays = to_plain_topology(estate, 7), packed(estate, 7)
+    assert arrays.revision == plain.revision
+    assert dict(arrays.items) == dict(plain.items)
+    assert set(arrays.edges()) == set(plain.edges())
+    assert arrays.edge_count == plain.edge_count
+    assert list(arrays.ids_from("")) == sorted(plain.items)

@@ -1,0 +1,107 @@
+"""The impact engine as one of the peers: the same questions, in the numbers of the estate, timed in the same way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.array_walk import Walk
+from benchmarks.synthetic import EstateColumns, Numbers
+from cmdb.model.columns import Ids
+from cmdb.model.packed_topology import PackedTopology
+from impact.engine import Engine
+from impact.failure_kernels import walk
+from impact.propagation import SERVICE_CLASSES
+
+_NOBODY: Numbers = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """How a failure comes to each service: `hops[h]` is where the path of each is after h hops, the failed at its end.
+
+    `services`: int32[s]; `distances`: int64[s]; `hops`: int32[longest + 1, s].
+    """
+
+    topology: PackedTopology
+    services: Numbers
+    distances: npt.NDArray[np.int64]
+    hops: Numbers
+
+    def broken(self) -> int:
+        """How many paths have a hop over which no failure is carried, or another length than the distance."""
+        below, above = self.hops[:-1], self.hops[1:]
+        near, far = self.topology.hops(np.unique(below), lambda label: label.strength is not None)
+        there = np.isin(_pairs(below, above), _pairs(near, far)) | (below == above)
+        lengths = np.count_nonzero(below != above, axis=0)
+        return int(np.count_nonzero(~there.all(axis=0) | (lengths != self.distances)))
+
+
+def _pairs(near: Numbers, far: Numbers) -> npt.NDArray[np.int64]:
+    pairs: npt.NDArray[np.int64] = near.astype(np.int64) << 32 | far
+    return pairs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnginePeer:
+    """An engine that follows the estate's topology; see `benchmarks.peers.Peer`."""
+
+    engine: Engine
+    topology: PackedTopology
+    ids: tuple[str, ...]
+    """Of the estate's CIs."""
+    number: Numbers
+    """int32: the estate's number of each of the topology's."""
+    causes: Numbers
+    name: str = "impact engine"
+
+    @classmethod
+    def of(cls, topology: PackedTopology, estate: EstateColumns) -> Self:
+        """An engine that is ready to answer."""
+        engine = Engine()
+        engine.follow(topology)
+        keys = Ids.of_keys(np.ascontiguousarray(estate.ids).reshape(-1).view("S16"), uuids=True)
+        number = np.empty(len(estate), np.int32)
+        number[topology.columns.ids.order] = keys.order
+        ids = tuple(text.decode() for text in estate.id_texts().tolist())
+        return cls(engine, topology, ids, number, np.zeros(topology.size, np.int32))
+
+    def dependents(self, failed: Sequence[int]) -> Walk:
+        """The full answer, states and all, from ids; what is not counted is turning it into numbers of the estate."""
+        ids = [self.ids[number] for number in failed]
+        begun = time.perf_counter()
+        impact = self.engine.simulate_failure(self.topology, ids)
+        seconds = time.perf_counter() - begun
+        return Walk(np.sort(self.number[impact.nodes]), seconds)
+
+    def walk(self, failed: Sequence[int]) -> Walk:
+        """Plain reachability alone, from the topology's numbers, as peers have it."""
+        numbers = np.array([self.topology.known(self.ids[number]) for number in failed], np.int32)
+        graph = self.engine.graph(self.topology)
+        with self.engine.workspace() as workspace:
+            scratch = workspace.scratch(graph)
+            begun = time.perf_counter()
+            nodes, _ = walk(graph.arrays, scratch, numbers, _NOBODY, _NOBODY)
+            seconds = time.perf_counter() - begun
+        return Walk(np.sort(self.number[nodes]), seconds)
+
+    def service_paths(self, failed: int) -> Paths:
+        """Every service that one failure reaches, with its distance and a shortest path."""
+        start = self.topology.known(self.ids[failed])
+        graph = self.engine.graph(self.topology)
+        with self.engine.workspace() as workspace:
+            self.causes[0] = 0  # the path of the failed one ends there
+            nodes, levels = walk(
+                graph.arrays, workspace.scratch(graph), np.array([start], np.int32), _NOBODY, self.causes
+            )
+        places = np.flatnonzero(self.topology.flags(nodes, lambda kind: kind.class_name in SERVICE_CLASSES))
+        distances = np.searchsorted(levels, places, side="right") - 1
+        hops = [places]
+        for _ in range(int(distances.max(initial=0))):
+            hops.append(self.causes[hops[-1]].astype(np.int64))
+        return Paths(self.topology, nodes[places], distances, nodes[np.stack(hops)])
