@@ -23,8 +23,8 @@ from impact.ranking_kernels import WALKED, count_each, count_hanging, ways
 By: TypeAlias = Literal["items", "services"]
 CHUNK = 1024
 """So many items are counted at a time by each thread."""
-ANEW_SHARE = 32
-"""If more than this fraction of the estate can differ, all is counted anew."""
+FEW = 1 / 32
+"""If more than this share of the estate can differ, all is counted anew."""
 THREADS = 2
 
 
@@ -53,18 +53,19 @@ class Ranking:
         count_hanging(order, upon, inside, service, items, services)
         return cls(graph, service, *_without_gone(topology, items, services))
 
-    def following(self, graph: FailureGraph, service: Marks, *, threads: int = THREADS) -> Ranking:
+    def following(
+        self, graph: FailureGraph, service: Marks, *, threads: int = THREADS, few: float = FEW
+    ) -> Ranking:
         """The ranking of another graph of the same kind; cheap if it differs in little from this one's.
 
-        What can differ are the items from which one whose needs differ can be reached, before or now: all that these
-        depend on.
+        What can differ are the items on which one whose needs differ depends, before or now. Everything is counted
+        anew if these are more than `few` of all, or the graph has another base.
         """
         old, new = self.graph, graph
         if old.base is not new.base:
             return Ranking.of(graph, service, threads=threads)
-        most = new.topology.size // ANEW_SHARE
         differing = _differing(self, new.topology, service)
-        affected = _dependencies(old, new, differing, most)
+        affected = _dependencies(old, new, differing, int(few * new.topology.size))
         if affected is None:
             return Ranking.of(graph, service, threads=threads)
         size = max(new.topology.size, len(self.items))
