@@ -43,10 +43,14 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     """`order`, `start` and `component`. `owners`: int32 per gate of the overlay."""
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     size = len(marks)
-    place_of = np.zeros(size, np.int32)  # 0: not seen; from 1 on: where in `open_`; below zero: its component is known
+    place_of = np.zeros(
+        size, np.int32
+    )  # 0: not seen; from 1 on: where in `open_`; below zero: its component is known
     open_ = np.empty(size + 1, np.int32)
     bounds = np.empty(size + 1, np.int32)  # where in `open_` those begin that may be components
-    way = np.empty((size + 1, 2), np.int32)  # items, and the next entry of each; -1: no more, below: in the overlay
+    way = np.empty(
+        (size + 1, 2), np.int32
+    )  # items, and the next entry of each; -1: no more, below: in the overlay
     order, start = np.empty(size, np.int32), np.zeros(size + 1, np.int32)
     opened, bounded, done, components = 0, 0, 0, 0
     for root in range(size):

@@ -7,8 +7,7 @@ differ. The cost is what goes down, summed over all items, less what `impact.ran
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from cmdb.model.packed_topology import Kind, PackedTopology
 from impact.failure_graph import FailureGraph, Workspace
 from impact.failure_kernels import Marks
 from impact.ranking_kernels import WALKED, count_each, count_hanging, ways
+from impact.workers import in_threads
 
 By: TypeAlias = Literal["items", "services"]
 CHUNK = 1024
@@ -122,26 +122,14 @@ def _count(
     threads: int,
 ) -> None:
     """One walk for each of `nodes`. Threads take the next chunk when they are done with one: some are far longer."""
-    begins = iter(range(0, len(nodes), CHUNK))
-    errors: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            scratch = Workspace().scratch(graph)
-            while (begin := next(begins, None)) is not None:
-                chunk = nodes[begin : begin + CHUNK]
-                count_each(graph.arrays, scratch, chunk, service, root, inside, items, services)
-        except BaseException as error:  # noqa: BLE001 - raised where the threads are waited for
-            errors.append(error)
+    def work(begins: Iterator[int]) -> None:
+        scratch = Workspace().scratch(graph)
+        for begin in begins:
+            chunk = nodes[begin : begin + CHUNK]
+            count_each(graph.arrays, scratch, chunk, service, root, inside, items, services)
 
-    others = [threading.Thread(target=work, daemon=True) for _ in range(threads - 1) if len(nodes) > CHUNK]
-    for thread in others:
-        thread.start()
-    work()
-    for thread in others:
-        thread.join()
-    if errors:
-        raise errors[0]
+    in_threads(range(0, len(nodes), CHUNK), work, min(threads, 1 + len(nodes) // CHUNK))
 
 
 def _without_gone(topology: PackedTopology, items: Int32s, services: Int32s) -> tuple[Int32s, Int32s]:

@@ -10,7 +10,7 @@ with the same set, has the set of these (a service is in its own). Sets are unio
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from impact.condensation import Condensation
 from impact.failure_graph import FailureGraph
 from impact.failure_kernels import EXTRA, REWRITTEN, VOID, Arrays, Marks, extra_head, extra_owner
 from impact.kernel import kernel, prefetch
+from impact.workers import in_threads
 
 Bits = npt.NDArray[np.uint64]
 WORDS = 8
@@ -57,18 +58,12 @@ class ServiceIndex:
         sets = len(part_start) - 1
         rows = np.empty((blocks, sets, WORDS), np.uint64)
         sizes = np.zeros((blocks, sets), np.int32)
-        left = iter(range(blocks))
 
-        def work() -> None:
-            while (block := next(left, None)) is not None:
+        def work(numbers: Iterator[int]) -> None:
+            for block in numbers:
                 unite(rows[block], part_start, part, block * BLOCK, sizes[block])
 
-        others = [threading.Thread(target=work, daemon=True) for _ in range(min(threads, blocks) - 1)]
-        for thread in others:
-            thread.start()
-        work()
-        for thread in others:
-            thread.join()
+        in_threads(range(blocks), work, min(threads, blocks))
         return cls(graph, service, set_of, rows, sizes.sum(axis=0, dtype=np.int32))
 
     def following(self, graph: FailureGraph, services: Int32s, *, threads: int = THREADS) -> ServiceIndex:

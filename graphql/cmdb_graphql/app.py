@@ -80,6 +80,7 @@ class Service:
     async def stop(self) -> None:
         """Close sockets and take no more; what was accepted is finished by whoever closes the store."""
         await self.endpoint.stop()
+        await self.services.figures.close()
         await self.services.topologies.close()
         await self.schemas.stop()
 
@@ -234,6 +235,7 @@ async def serving(
             if file is not None:
                 _log.info("admin_token_written", file=str(file))
             service.services.topologies.start()
+            service.services.figures.start()
             try:
                 await _run(service, settings, listener, started)
             finally:

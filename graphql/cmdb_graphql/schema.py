@@ -23,6 +23,7 @@ from cmdb_graphql import (
     graph,
     history,
     impact,
+    ranking,
     reliability,
     tokens,
     weak_points,
@@ -46,7 +47,18 @@ OWN_TYPES = (
 """Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
 
 
-QUERY_ROOMS = (history, baselines, catalogue_view, audit, graph, impact, reliability, weak_points, tokens)
+QUERY_ROOMS = (
+    history,
+    baselines,
+    catalogue_view,
+    audit,
+    graph,
+    impact,
+    ranking,
+    reliability,
+    weak_points,
+    tokens,
+)
 """Modules with root fields that do not depend on the catalogue."""
 
 

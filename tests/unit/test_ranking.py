@@ -18,7 +18,7 @@ from impact.failure_kernels import Marks
 from impact.propagation import simulate_failure
 from impact.ranking import Ranking
 from tests.estates import built, estates
-from tests.topologies import PAIR, gate, graph
+from tests.topologies import PAIR, Need, gate, graph
 
 SERVICE = "BusinessService"
 
@@ -98,7 +98,9 @@ def test_following_changes_is_as_good_as_counting_anew(data: st.DataObject) -> N
     for revision in range(2, 6):
         other = data.draw(estates_with_services())
         step = {
-            "put_items": [i for i in other.items.values() if i.id not in plain.items or data.draw(st.booleans())],
+            "put_items": [
+                i for i in other.items.values() if i.id not in plain.items or data.draw(st.booleans())
+            ],
             "delete_items": [i for i in plain.items if i not in other.items and data.draw(st.booleans())],
             "put_edges": [e for e in other.edges() if data.draw(st.booleans())],
             "delete_edges": [e.key for e in plain.edges() if data.draw(st.booleans())],
@@ -130,11 +132,20 @@ def test_following_counts_only_what_can_differ(monkeypatch: pytest.MonkeyPatch) 
 
 def test_only_edges_of_the_question_count() -> None:
     topology = packed(graph({"shop": ["db"], "db": ["disk"]}))
-    assert set(figures(ranked(topology, Carrying(relationship_types=frozenset({"USES"})))).values()) == {(1, 0)}
+    assert set(figures(ranked(topology, Carrying(relationship_types=frozenset({"USES"})))).values()) == {
+        (1, 0)
+    }
 
 
 def test_the_order_is_by_one_count_then_by_the_other_then_by_id() -> None:
-    needs = {"s": ["x"], "t": ["x"], "b": ["y"], "c": ["y"], "d": ["y"], "a": [gate(1, "x", "y")]}
+    needs: dict[str, list[str | Need]] = {
+        "s": ["x"],
+        "t": ["x"],
+        "b": ["y"],
+        "c": ["y"],
+        "d": ["y"],
+        "a": [gate(1, "x", "y")],
+    }
     found = ranked(packed(graph(needs, classes={"s": SERVICE, "t": SERVICE})))
     by_items, count = found.top(4)
     assert (names(found, by_items), count) == (["y", "x", "s", "t"], 8)

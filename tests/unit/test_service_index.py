@@ -25,9 +25,9 @@ def numbers(topology: PackedTopology, ids: list[str]) -> Int32s:
     return np.array([topology.known(item) for item in ids], np.int32)
 
 
-def carrying(topology: PlainTopology | PackedTopology) -> nx.DiGraph:
+def carrying(topology: PlainTopology | PackedTopology) -> nx.DiGraph[str]:
     """The edges that carry failure, dependent to dependency, by networkx."""
-    found = nx.DiGraph()
+    found: nx.DiGraph[str] = nx.DiGraph()
     found.add_nodes_from(topology.items)
     found.add_edges_from((e.source, e.target) for e in topology.edges() if e.strength is not None)
     return found
