@@ -66,10 +66,12 @@ def _wrong_counts(ranking: Ranking, chosen: Numbers) -> int:
 
 def _wrong_services(index: ServiceIndex, chosen: Numbers) -> int:
     scratch, none = Workspace().scratch(index.graph), np.empty(0, np.int32)
+    is_service = np.zeros(index.graph.topology.size, bool)
+    is_service[index.service] = True
     wrong = 0
     for number in chosen.tolist():
         reached, _ = walk(index.graph.arrays, scratch, np.array([number], np.int32), none, none)
-        services = np.intersect1d(reached, index.service)
+        services = np.sort(reached[is_service[reached]])
         wrong += not np.array_equal(services, index.services(number))
         wrong += len(services) != index.count_of(number)
     return wrong

@@ -120,3 +120,15 @@ def test_following_takes_up_what_changed() -> None:
     after = before.following(before.graph.following(later), numbers(later, ["shop"]))
     assert after.revision == 2
     assert indexed(after)["disk"] == {"shop"}
+
+
+def test_following_keeps_the_sets_where_only_facts_about_items_changed() -> None:
+    topology = packed(graph({"shop": ["db"]}))
+    before = ServiceIndex.of(FailureGraph.of(topology), numbers(topology, ["shop"]))
+    item = TopologyItem("db", "renamed", "Server")
+    later = topology.with_changes(2, put_items=[item])
+    after = before.following(before.graph.following(later), numbers(later, ["shop"]))
+    assert after.rows is before.rows
+    assert after.revision == 2
+    other = after.following(after.graph, numbers(later, ["db"]))
+    assert indexed(other) == {"shop": set(), "db": {"db"}}
