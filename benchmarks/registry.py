@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark("http-writes", "benchmarks.http_writes", "Small writes, over HTTP"),
     Benchmark("reads", "benchmarks.reads", "Reading the present"),
     Benchmark("past", "benchmarks.past", "Reading the past, and differences"),
+    Benchmark("ranking", "benchmarks.ranking", "The whole estate ranked by what fails with each CI"),
     Benchmark("kills", "benchmarks.kills", "kill -9 in the middle of writes"),
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
     Benchmark("aralia", "benchmarks.aralia", "Fault trees, exactly"),

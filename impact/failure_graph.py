@@ -306,6 +306,17 @@ class FailureGraph:
         """How many gates have numbers."""
         return len(self.base.gate_slack) + self.overlay.gates
 
+    def marks(self) -> Marks:
+        """uint8 per node: the marks of the overlay, nothing else."""
+        marks = np.zeros(self.topology.size, np.uint8)
+        np.bitwise_or.at(marks, *self.flagged)
+        return marks
+
+    @property
+    def owners(self) -> Int32s:
+        """The dependents that the gates of the overlay are of."""
+        return self.overlay.owner[: self.overlay.gates]
+
     def numbers(self, ids: Iterable[str]) -> tuple[Int32s, list[str]]:
         """The numbers of these ids, distinct and in ascending order of ids, and those that are unknown."""
         found, unknown = [], []

@@ -53,7 +53,7 @@ class Arrays(NamedTuple):
 
 
 @kernel
-def _extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
+def extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
     """The first overlay entry of a node, -1 for none: open addressing, a power of two of slots."""
     mask = len(x_key) - 1
     slot = (node * 40503) & mask
@@ -63,6 +63,15 @@ def _extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
         slot = (slot + 1) & mask
     head: int = x_head[slot]
     return head
+
+
+@kernel
+def extra_owner(arrays: Arrays, owners: Int32s, place: int) -> int:
+    """The dependent that an entry of the overlay leads to; `owners`: int32 per gate of the overlay."""
+    other: int = arrays.x_entry[place]
+    if arrays.x_kind[place] == GATE:
+        other = owners[other - len(arrays.gate_slack)]
+    return other
 
 
 class EdgeFacts(NamedTuple):
@@ -294,7 +303,7 @@ def fall(
                             queue[tail] = other
                             tail += 1
             if marks[node] & EXTRA:
-                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
                     if kind == SINGLE:
@@ -355,7 +364,7 @@ def reach(
                     tail += int(fresh)
                     marks[other] = seen | fresh
             if mark & EXTRA:
-                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
                     if kind != VOID:
@@ -443,7 +452,7 @@ def lean(
                             queue[tail] = other
                             tail += 1
             if marks[node] & EXTRA:
-                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
                     if kind == SINGLE:
@@ -492,7 +501,7 @@ def degrade(
                     queue[tail] = other
                     tail += 1
         if marks[node] & EXTRA:
-            at = _extra_head(arrays.x_key, arrays.x_head, node)
+            at = extra_head(arrays.x_key, arrays.x_head, node)
             while at >= 0:
                 other = arrays.x_entry[at]
                 if arrays.x_kind[at] == SOFT and marks[other] & stop == 0:
@@ -525,7 +534,7 @@ def degrade(
                         queue[tail] = other
                         tail += 1
             if marks[node] & EXTRA:
-                at = _extra_head(arrays.x_key, arrays.x_head, node)
+                at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
                     if kind in (SINGLE, GATE):

@@ -42,5 +42,7 @@ def _prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - nu
     return types.void(array, types.intp), generate
 
 
-prefetch = cast("Callable[[npt.NDArray[np.int32], np.int64], None]", intrinsic(_prefetch))
+prefetch = cast(
+    "Callable[[npt.NDArray[np.int32] | npt.NDArray[np.uint64], np.int64], None]", intrinsic(_prefetch)
+)
 """In a kernel: begin to load `array.flat[index]` into the cache. Never faults; a wrong index costs time only."""

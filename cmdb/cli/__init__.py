@@ -16,6 +16,7 @@ from cmdb.cli.importing import import_files
 from cmdb.cli.looking import dependents, deps, find, get
 from cmdb.cli.network import minimum_cut, weak_points
 from cmdb.cli.past import audit_app, baseline_app, diff, history, undo
+from cmdb.cli.ranking import ranking
 from cmdb.cli.serving import agent, serve, status
 from cmdb.cli.terminal import Terminal
 from cmdb.cli.what_if import impact
@@ -45,6 +46,7 @@ app.command("deps")(deps)
 app.command("dependents")(dependents)
 app.command("impact")(impact)
 app.command("availability")(availability)
+app.command("ranking")(ranking)
 app.command("weak-points")(weak_points)
 app.command("minimum-cut")(minimum_cut)
 app.command("fault-tree")(fault_tree)

@@ -129,6 +129,26 @@ class WeakPointsRecord(TypedDict):
     bridges: list[BridgeRecord]
 
 
+class RankedRecord(TypedDict):
+    """An item and what its failure alone takes down; `services_touched` depend on it, whatever redundancy saves."""
+
+    item: ItemRecord
+    criticality: str | None
+    items_down: int
+    services_down: int
+    services_touched: int
+
+
+class RankingRecord(TypedDict):
+    """`cmdb ranking`: the first of `count` items; `behind`: revisions since, which are being taken up."""
+
+    revision: int
+    behind: int
+    by: str
+    count: int
+    items: list[RankedRecord]
+
+
 class WayRecord(TypedDict):
     """A way of `length` items from end to end; `items` has the first hundred."""
 

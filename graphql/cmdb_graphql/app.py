@@ -81,6 +81,7 @@ class Service:
     async def stop(self) -> None:
         """Close sockets and take no more; what was accepted is finished by whoever closes the store."""
         await self.endpoint.stop()
+        await self.services.figures.close()
         await self.services.topologies.close()
         await self.schemas.stop()
 
@@ -237,6 +238,7 @@ async def serving(
                 _log.info("admin_token_written", file=str(file))
             service.services.topologies.start()
             warming = asyncio.create_task(asyncio.to_thread(compile_kernels), name="warm")
+            service.services.figures.start()
             try:
                 await _run(service, settings, listener, started)
             finally:

@@ -17,10 +17,12 @@ from cmdb.store.store import Store
 from cmdb.store.tokens import Tokens
 from cmdb.store.topology import LiveTopology
 from cmdb_graphql.access import Action, Authenticator, Caller, Secrets, require
+from cmdb_graphql.figure_keeper import FigureKeeper
 from cmdb_graphql.limits import Limits
 from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
 from impact.engine import Engine
+from impact.estate_figures import service_classes
 
 if TYPE_CHECKING:
     from cmdb_graphql.schema import SchemaRegistry
@@ -40,6 +42,7 @@ class Services:
     present: PresentReader = field(init=False)
     topologies: LiveTopology = field(init=False)
     engine: Engine = field(init=False)
+    figures: FigureKeeper = field(init=False)
     views: Views = field(init=False)
     tokens: Tokens = field(init=False)
     authenticator: Authenticator = field(init=False)
@@ -54,6 +57,8 @@ class Services:
         self.topologies.restore = self.engine.restore
         self.topologies.prepare.append(self.engine.warm)
         self.topologies.moved.append(self.engine.follow)
+        self.figures = FigureKeeper(self.engine, lambda: service_classes(store.catalogue))
+        self.topologies.moved.append(self.figures.moved)
         self.views = Views(store, self.present, self.topologies)
         self.tokens = Tokens(store.connection)
         self.authenticator = Authenticator(self.tokens)

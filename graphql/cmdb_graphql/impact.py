@@ -13,7 +13,6 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
-from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
@@ -24,8 +23,9 @@ from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.pacing import paced
 from cmdb_graphql.scalars import Json, Long
 from impact.engine import Engine
+from impact.estate_figures import service_classes
 from impact.explanation import Explainer, Explanation, Fact, to_columns
-from impact.propagation import SERVICE_CLASSES, State
+from impact.propagation import State
 from impact.simulation import Impact, Party
 
 Info = strawberry.Info[Context, None]
@@ -467,14 +467,6 @@ class ImpactQueries:
             ),
             added=await asyncio.to_thread(found.added),
         )
-
-
-def service_classes(catalogue: Catalogue) -> frozenset[str]:
-    """The classes of services, with their subclasses."""
-    found = [
-        name for base in SERVICE_CLASSES if base in catalogue.classes for name in catalogue.subclasses(base)
-    ]
-    return frozenset(found)
 
 
 QUERIES: list[StrawberryField] = ImpactQueries.__strawberry_definition__.fields  # type: ignore[attr-defined]

@@ -1,0 +1,109 @@
+"""`cmdb ranking`: the whole estate by what the failure of each item alone would take down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cmdb.cli.records import RankingRecord
+from cmdb.cli.session import AsOfOption, JsonOption, as_of_input, item_record, session
+from cmdb.cli.terminal import LAYER_STYLES, plural, shown
+
+RANKING = """
+query Ranking($by: RankedBy!, $classes: [String!], $first: Int!, $asOf: AsOf) {
+  ranking(by: $by, classes: $classes, first: $first, asOf: $asOf) {
+    revision behind count
+    nodes { id class name layer lifecycle criticality itemsDown servicesDown servicesTouched }
+  }
+}"""
+
+_BAR = 24
+
+
+class By(Enum):
+    """What a ranking is by."""
+
+    ITEMS = "items"
+    SERVICES = "services"
+
+
+def ranking(
+    by: Annotated[
+        By, typer.Option("--by", help="Count the items that would be down, or the services among them.")
+    ] = By.ITEMS,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="CLASS", help="Show items of this class and its subclasses only."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100, metavar="N", help="Items at most.")] = 20,
+    as_of: AsOfOption = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """The items whose failure alone would take down most, redundancy considered; worst first."""
+    with session(json_lines) as s:
+        variables = {"by": by.name, "classes": classes, "first": limit, "asOf": as_of_input(as_of)}
+        record = ranking_record(s.client.query(RANKING, variables)["ranking"], by)
+        s.terminal.answer(record, ranking_picture(record))
+
+
+def ranking_record(answer: Mapping[str, Any], by: By) -> RankingRecord:
+    """The record of a GraphQL answer."""
+    return {
+        "revision": answer["revision"],
+        "behind": answer["behind"],
+        "by": by.value,
+        "count": answer["count"],
+        "items": [
+            {
+                "item": item_record(node),
+                "criticality": node["criticality"],
+                "items_down": node["itemsDown"],
+                "services_down": node["servicesDown"],
+                "services_touched": node["servicesTouched"],
+            }
+            for node in answer["nodes"]
+        ],
+    }
+
+
+def ranking_picture(record: RankingRecord) -> Iterator[RenderableType]:
+    """How many are ranked in a line, then a table with a bar for what the ranking is by."""
+    rows = record["items"]
+    behind = f", {plural(record['behind'], 'revision')} behind" if record["behind"] else ""
+    yield Text.assemble(
+        (f"{plural(record['count'], 'item')} by what the failure of each alone takes down", "bold"),
+        (f"  (revision {record['revision']}{behind})", "dim"),
+    )
+    if not rows:
+        return
+    by_items = record["by"] == "items"
+    most = max(row["items_down"] if by_items else row["services_down"] for row in rows)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "class", "criticality", "items down", "services down", "of touched", ""):
+        right = heading in ("items down", "services down", "of touched")
+        table.add_column(heading, header_style="dim", overflow="fold", justify="right" if right else "left")
+    for row in rows:
+        item = row["item"]
+        table.add_row(
+            Text(shown(item["name"]), style=LAYER_STYLES.get(item.get("layer", ""), "")),
+            Text(item["class"], style="dim"),
+            shown(row["criticality"]),
+            f"{row['items_down']:,}",
+            f"{row['services_down']:,}",
+            Text(f"{row['services_touched']:,}", style="dim"),
+            Text(_bar(row["items_down"] if by_items else row["services_down"], most), style="red"),
+        )
+    yield table
+    if record["count"] > len(rows):
+        yield Text(f"… and {record['count'] - len(rows):,} more", style="dim")
+
+
+def _bar(value: int, most: int) -> str:
+    """As long as its share of the most; something for anything."""
+    return "█" * max(round(_BAR * value / most), 1) if value else ""
