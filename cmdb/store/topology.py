@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,15 +31,21 @@ from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
 from cmdb.store.store import Store
 
 # Packed: an item is a place in five columns, an edge one number in the row of those that say the same. A row for each
-# costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32 bits each.
+# costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32 bits each. In pieces, in the
+# order of the index: all at once a million items take more memory than the private server gives a transaction.
 LOAD_ITEMS = """
-MATCH (i:Item) RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
-                      collect(i.class) AS classes, collect(coalesce(i.lifecycle, '')) AS lifecycles,
-                      collect(coalesce(i.criticality, '')) AS criticalities"""
+MATCH (i:Item) USING RANGE INDEX i:Item(id) WHERE i.id > $after
+WITH i ORDER BY i.id LIMIT $piece
+RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
+       collect(i.class) AS classes, collect(coalesce(i.lifecycle, '')) AS lifecycles,
+       collect(coalesce(i.criticality, '')) AS criticalities"""
 LOAD_EDGES = """
-MATCH (a:Item)-[r]->(b:Item)
+MATCH (a:Item) USING RANGE INDEX a:Item(id) WHERE $after < a.id <= $until
+MATCH (a)-[r]->(b:Item)
 RETURN type(r) AS type, r.group AS group, r.required AS required, r.strength AS strength,
        r.confidence AS confidence, collect(id(a) * 4294967296 + id(b)) AS ends"""
+PIECE = 100_000
+"""Items that are read at once, and the edges from as many."""
 
 LOAD_SECONDS = 600.0
 KEPT_CHANGES = range(1_000, 50_000)
@@ -231,9 +238,7 @@ class LiveTopology:
         if snapshot is not None and await self._fits(snapshot, catalogue, head):
             self.source = "snapshot"
             return await asyncio.to_thread(self._prepared, lambda: self._restored(snapshot))
-        read = self._store.connection.read
-        [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
-        edges = await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)
+        items, edges = await self._read()
         # Later changes may be in it, and taking them up again is harmless.
         loaded = await asyncio.to_thread(
             self._prepared, lambda: PackedTopology.of_columns(head, _packed(catalogue, items, edges))
@@ -241,6 +246,19 @@ class LiveTopology:
         self.source = "neo4j"
         self._spawn(self._save_loaded(loaded, catalogue))
         return loaded
+
+    async def _read(self) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Pieces of items, then of edges. What is made or goes meanwhile is among the changes since."""
+        read = self._store.connection.read
+        items: list[Mapping[str, Any]] = []
+        edges: list[Mapping[str, Any]] = []
+        bounds = [""]
+        while not items or len(items[-1]["ids"]) == PIECE:
+            items += await read(LOAD_ITEMS, {"after": bounds[-1], "piece": PIECE}, deadline=LOAD_SECONDS)
+            bounds += items[-1]["ids"][-1:]
+        for after, until in pairwise(bounds):
+            edges += await read(LOAD_EDGES, {"after": after, "until": until}, deadline=LOAD_SECONDS)
+        return items, edges
 
     def _restored(self, snapshot: Snapshot) -> PackedTopology:
         self.restore(snapshot.topology, snapshot.derived)
@@ -291,17 +309,23 @@ def _moved(
     return _after(topology, latest(changes).values(), revision, catalogue)
 
 
-def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Columns:
+def _packed(
+    catalogue: Catalogue, items: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
+) -> Columns:
     kinds: dict[Kind, int] = {}
     codes: dict[tuple[str, str, str], int] = {}
-    columns = zip(items["classes"], items["lifecycles"], items["criticalities"], strict=True)
-    kind = np.empty(len(items["ids"]), np.uint32)
-    for place, facts in enumerate(columns):
-        code = codes.get(facts)
-        if code is None:
-            code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
-        kind[place] = code
-    keys = np.array(items["keys"], np.int64)
+    ids: list[str] = []
+    names: list[str] = []
+    kind_codes: list[int] = []
+    for piece in items:
+        ids += piece["ids"]
+        names += piece["names"]
+        for facts in zip(piece["classes"], piece["lifecycles"], piece["criticalities"], strict=True):
+            code = codes.get(facts)
+            if code is None:
+                code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
+            kind_codes.append(code)
+    keys = np.concatenate([np.array(piece["keys"], np.int64) for piece in items])
     order = np.argsort(keys)
     sources, targets, labels = [], [], []
     table: dict[Label, int] = {}
@@ -322,9 +346,9 @@ def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapp
         labels.append(np.full(int(known.sum()), code, np.uint32))
     none = [np.empty(0, np.int32)]
     return Columns.pack(
-        Ids.of(items["ids"]),
-        Texts.of(items["names"]),
-        kind,
+        Ids.of(ids),
+        Texts.of(names),
+        np.array(kind_codes, np.uint32),
         tuple(kinds),
         np.concatenate(sources or none),
         np.concatenate(targets or none),
