@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from cmdb.errors import BadRequest, CmdbError, NotFound
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.columns import Ids, Texts
+from cmdb.model.columns import Ids, Int32s, Int64s, Texts
 from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
 from cmdb.model.packed_topology import Columns, Kind, Label, PackedTopology, label_of
@@ -47,6 +48,8 @@ RETURN type(r) AS type, r.group AS group, r.required AS required, r.strength AS 
 PIECE = 100_000
 """Items that are read at once, and the edges from as many."""
 
+SPARSE = 32
+"""Neo4j's numbers of items are looked up in a table of so many places an item at most."""
 LOAD_SECONDS = 600.0
 KEPT_CHANGES = range(1_000, 50_000)
 """So many changes are kept for the next question: fewer are quickly read, more would fill the memory."""
@@ -326,7 +329,7 @@ def _packed(
                 code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
             kind_codes.append(code)
     keys = np.concatenate([np.array(piece["keys"], np.int64) for piece in items])
-    order = np.argsort(keys)
+    find = _finder(keys)
     sources, targets, labels = [], [], []
     table: dict[Label, int] = {}
     for row in edges:
@@ -335,8 +338,8 @@ def _packed(
             row["required"] or None, row["strength"] or None, row["confidence"] or "declared"
         )
         edge = topology_edge(catalogue, EdgeKey(row["type"], "", "", row["group"] or ""), facts_of)
-        source, source_known = _numbers(keys, order, ends >> 32)
-        target, target_known = _numbers(keys, order, ends & 0xFFFFFFFF)
+        source, source_known = find(ends >> 32)
+        target, target_known = find(ends & 0xFFFFFFFF)
         known = (
             source_known & target_known
         )  # others were made while we were loading: the changes since bring them
@@ -357,13 +360,33 @@ def _packed(
     )
 
 
-def _numbers(keys: Any, order: Any, wanted: Any) -> tuple[Any, Any]:  # noqa: ANN401 - arrays
-    """The places of these among `keys`, and which of them are there at all."""
-    if not len(keys):
-        return np.zeros(len(wanted), np.int32), np.zeros(len(wanted), bool)
-    places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-    numbers = order[places].astype(np.int32)
-    return numbers, keys[numbers] == wanted
+_Numbered: TypeAlias = tuple[Int32s, npt.NDArray[np.bool_]]
+
+
+def _finder(keys: Int64s) -> Callable[[Int64s], _Numbered]:
+    """A function that gives the places of others among `keys`, and which of them are there at all.
+
+    Neo4j's numbers lie close together, so that a table of all up to the largest is small, and ten times faster than
+    a search; where they do not, it is a search.
+    """
+    size = int(keys.max(initial=-1)) + 1
+    if size <= SPARSE * len(keys) + 1_000_000:
+        table = np.full(size + 1, -1, np.int32)
+        table[keys] = np.arange(len(keys), dtype=np.int32)
+
+        def look_up(wanted: Int64s) -> _Numbered:
+            numbers = table[np.minimum(wanted, size)]
+            return numbers, numbers >= 0
+
+        return look_up
+    order = np.argsort(keys)
+    ascending = keys[order]
+
+    def search(wanted: Int64s) -> _Numbered:
+        places = np.minimum(np.searchsorted(ascending, wanted), len(keys) - 1)
+        return order[places].astype(np.int32), ascending[places] == wanted
+
+    return search
 
 
 def _kind(catalogue: Catalogue, class_name: str, lifecycle: str, criticality: str) -> Kind:
