@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from cmdb.errors import BadRequest, CmdbError, NotFound
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.columns import Ids, Texts
+from cmdb.model.columns import Ids, Int32s, Int64s, Texts
 from cmdb.model.composition import compose_backwards, latest
 from cmdb.model.items import EdgeChange, EdgeFacts, EdgeKey, ItemChange
 from cmdb.model.packed_columns import Columns, Kind, Label, label_of
@@ -31,16 +33,24 @@ from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
 from cmdb.store.store import Store
 
 # Packed: an item is a place in five columns, an edge one number in the row of those that say the same. A row for each
-# costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32 bits each.
+# costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32 bits each. In pieces, in the
+# order of the index: all at once a million items take more memory than the private server gives a transaction.
 LOAD_ITEMS = """
-MATCH (i:Item) RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
-                      collect(i.class) AS classes, collect(coalesce(i.lifecycle, '')) AS lifecycles,
-                      collect(coalesce(i.criticality, '')) AS criticalities"""
+MATCH (i:Item) USING RANGE INDEX i:Item(id) WHERE i.id > $after
+WITH i ORDER BY i.id LIMIT $piece
+RETURN collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names,
+       collect(i.class) AS classes, collect(coalesce(i.lifecycle, '')) AS lifecycles,
+       collect(coalesce(i.criticality, '')) AS criticalities"""
 LOAD_EDGES = """
-MATCH (a:Item)-[r]->(b:Item)
+MATCH (a:Item) USING RANGE INDEX a:Item(id) WHERE $after < a.id <= $until
+MATCH (a)-[r]->(b:Item)
 RETURN type(r) AS type, r.group AS group, r.required AS required, r.strength AS strength,
        r.confidence AS confidence, collect(id(a) * 4294967296 + id(b)) AS ends"""
+PIECE = 100_000
+"""Items that are read at once, and the edges from as many."""
 
+SPARSE = 32
+"""Neo4j's numbers of items are looked up in a table of so many places an item at most."""
 LOAD_SECONDS = 600.0
 KEPT_CHANGES = range(1_000, 50_000)
 """So many changes are kept for the next question: fewer are quickly read, more would fill the memory."""
@@ -232,9 +242,7 @@ class LiveTopology:
         if snapshot is not None and await self._fits(snapshot, catalogue, head):
             self.source = "snapshot"
             return await asyncio.to_thread(self._prepared, lambda: self._restored(snapshot))
-        read = self._store.connection.read
-        [items] = await read(LOAD_ITEMS, {}, deadline=LOAD_SECONDS)
-        edges = await read(LOAD_EDGES, {}, deadline=LOAD_SECONDS)
+        items, edges = await self._read()
         # Later changes may be in it, and taking them up again is harmless.
         loaded = await asyncio.to_thread(
             self._prepared, lambda: PackedTopology.of_columns(head, _packed(catalogue, items, edges))
@@ -242,6 +250,19 @@ class LiveTopology:
         self.source = "neo4j"
         self._spawn(self._save_loaded(loaded, catalogue))
         return loaded
+
+    async def _read(self) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+        """Pieces of items, then of edges. What is made or goes meanwhile is among the changes since."""
+        read = self._store.connection.read
+        items: list[Mapping[str, Any]] = []
+        edges: list[Mapping[str, Any]] = []
+        bounds = [""]
+        while not items or len(items[-1]["ids"]) == PIECE:
+            items += await read(LOAD_ITEMS, {"after": bounds[-1], "piece": PIECE}, deadline=LOAD_SECONDS)
+            bounds += items[-1]["ids"][-1:]
+        for after, until in pairwise(bounds):
+            edges += await read(LOAD_EDGES, {"after": after, "until": until}, deadline=LOAD_SECONDS)
+        return items, edges
 
     def _restored(self, snapshot: Snapshot) -> PackedTopology:
         self.restore(snapshot.topology, snapshot.derived)
@@ -292,18 +313,24 @@ def _moved(
     return _after(topology, latest(changes).values(), revision, catalogue)
 
 
-def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Columns:
+def _packed(
+    catalogue: Catalogue, items: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
+) -> Columns:
     kinds: dict[Kind, int] = {}
     codes: dict[tuple[str, str, str], int] = {}
-    columns = zip(items["classes"], items["lifecycles"], items["criticalities"], strict=True)
-    kind = np.empty(len(items["ids"]), np.uint32)
-    for place, facts in enumerate(columns):
-        code = codes.get(facts)
-        if code is None:
-            code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
-        kind[place] = code
-    keys = np.array(items["keys"], np.int64)
-    order = np.argsort(keys)
+    ids: list[str] = []
+    names: list[str] = []
+    kind_codes: list[int] = []
+    for piece in items:
+        ids += piece["ids"]
+        names += piece["names"]
+        for facts in zip(piece["classes"], piece["lifecycles"], piece["criticalities"], strict=True):
+            code = codes.get(facts)
+            if code is None:
+                code = codes[facts] = kinds.setdefault(_kind(catalogue, *facts), len(kinds))
+            kind_codes.append(code)
+    keys = np.concatenate([np.array(piece["keys"], np.int64) for piece in items])
+    find = _finder(keys)
     sources, targets, labels = [], [], []
     table: dict[Label, int] = {}
     for row in edges:
@@ -312,8 +339,8 @@ def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapp
             row["required"] or None, row["strength"] or None, row["confidence"] or "declared"
         )
         edge = topology_edge(catalogue, EdgeKey(row["type"], "", "", row["group"] or ""), facts_of)
-        source, source_known = _numbers(keys, order, ends >> 32)
-        target, target_known = _numbers(keys, order, ends & 0xFFFFFFFF)
+        source, source_known = find(ends >> 32)
+        target, target_known = find(ends & 0xFFFFFFFF)
         known = (
             source_known & target_known
         )  # others were made while we were loading: the changes since bring them
@@ -323,9 +350,9 @@ def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapp
         labels.append(np.full(int(known.sum()), code, np.uint32))
     none = [np.empty(0, np.int32)]
     return Columns.pack(
-        Ids.of(items["ids"]),
-        Texts.of(items["names"]),
-        kind,
+        Ids.of(ids),
+        Texts.of(names),
+        np.array(kind_codes, np.uint32),
         tuple(kinds),
         np.concatenate(sources or none),
         np.concatenate(targets or none),
@@ -334,13 +361,33 @@ def _packed(catalogue: Catalogue, items: Mapping[str, Any], edges: Sequence[Mapp
     )
 
 
-def _numbers(keys: Any, order: Any, wanted: Any) -> tuple[Any, Any]:  # noqa: ANN401 - arrays
-    """The places of these among `keys`, and which of them are there at all."""
-    if not len(keys):
-        return np.zeros(len(wanted), np.int32), np.zeros(len(wanted), bool)
-    places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-    numbers = order[places].astype(np.int32)
-    return numbers, keys[numbers] == wanted
+_Numbered: TypeAlias = tuple[Int32s, npt.NDArray[np.bool_]]
+
+
+def _finder(keys: Int64s) -> Callable[[Int64s], _Numbered]:
+    """A function that gives the places of others among `keys`, and which of them are there at all.
+
+    Neo4j's numbers lie close together, so that a table of all up to the largest is small, and ten times faster than
+    a search; where they do not, it is a search.
+    """
+    size = int(keys.max(initial=-1)) + 1
+    if size <= SPARSE * len(keys) + 1_000_000:
+        table = np.full(size + 1, -1, np.int32)
+        table[keys] = np.arange(len(keys), dtype=np.int32)
+
+        def look_up(wanted: Int64s) -> _Numbered:
+            numbers = table[np.minimum(wanted, size)]
+            return numbers, numbers >= 0
+
+        return look_up
+    order = np.argsort(keys)
+    ascending = keys[order]
+
+    def search(wanted: Int64s) -> _Numbered:
+        places = np.minimum(np.searchsorted(ascending, wanted), len(keys) - 1)
+        return order[places].astype(np.int32), ascending[places] == wanted
+
+    return search
 
 
 def _kind(catalogue: Catalogue, class_name: str, lifecycle: str, criticality: str) -> Kind:

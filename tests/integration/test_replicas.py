@@ -161,6 +161,21 @@ async def test_waiting_for_a_revision_that_never_comes_ends_and_says_so(
         await replicas[1].live.reached(9)
 
 
+@pytest.mark.parametrize("piece", [1, 5, 7])
+async def test_a_load_in_pieces_is_the_load_as_a_whole(
+    store: Store, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    estate = Estate(5)
+    await store.apply(estate.beginning(), ALICE)
+    for _ in range(40):
+        await store.apply(estate.change(), ALICE)
+    whole = await fresh(store)
+    monkeypatch.setattr(topology, "PIECE", piece)
+    assert contents(await fresh(store)) == contents(whole)
+    assert len(whole.items) > piece
+    assert whole.edge_count > 0
+
+
 async def test_merging_in_the_background_while_both_write_loses_nothing(
     replicas: tuple[Replica, Replica], monkeypatch: pytest.MonkeyPatch
 ) -> None:
