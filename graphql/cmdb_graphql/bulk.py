@@ -22,12 +22,13 @@ from cmdb_graphql.context import Context
 from cmdb_graphql.derived_types import Confidence
 from cmdb_graphql.errors import Code, Refusal, refusal_of
 from cmdb_graphql.graph import chosen_types, topology_of
-from cmdb_graphql.impact import Answer, Question, service_classes
+from cmdb_graphql.impact import Answer, Question
 from cmdb_graphql.ingest import read_body, refused
 from cmdb_graphql.json_body import decode_json
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from impact.bulk import to_arrow, to_json_lines
+from impact.estate_figures import service_classes
 from impact.simulation import Impact
 
 QUESTION_BYTES = 1_048_576
