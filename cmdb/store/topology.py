@@ -183,10 +183,13 @@ class LiveTopology:
         if current is None or self._digest != catalogue.digest:
             # Layers and strengths come from the catalogue: another one is another topology.
             current = await self._loaded(catalogue)
-            self._digest = catalogue.digest
+            self._current, self._digest = None, catalogue.digest
             self._past.clear()
-            self._make_current(current)
-        head = self._store.committed
+            # What was read may be ahead of its number by commits of others that we have not heard of: catch up with
+            # the ledger itself before anybody sees it.
+            head = max(self._store.committed, await self._store.head())
+        else:
+            head = self._store.committed
         if head > current.revision:
             changes = await self.changes(current.revision, head)
             if len(changes) < SMALL_CHANGE:
@@ -196,6 +199,7 @@ class LiveTopology:
                 current = await asyncio.to_thread(
                     self._prepared, lambda: _moved(before, changes, head, catalogue)
                 )
+        if current is not self._current:
             self._make_current(current)
         if current.overlay_size > max(OVERLAY_LEAST, current.size // OVERLAY_SHARE) and not self._merging:
             self._merging = True
