@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from impact.assertions import (
 from impact.cut_diagram import CutDiagram
 from impact.engine import Engine
 from impact.errors import TooManyNodes
-from impact.explanation import Explainer, Fact
+from impact.explanation import Explainer
 from impact.item_names import find_items
 from impact.propagation import State
 from impact.service_needs import ServiceNeeds
@@ -46,6 +46,10 @@ MOST_FINDINGS = 20
 """Findings that are given of one assertion; how many there are is counted."""
 MOST_MEMBERS = 50
 """Items that one finding lists."""
+MOST_SHOWN = 100
+"""Items of a path that are given."""
+
+T = TypeVar("T")
 
 FindingCode: TypeAlias = Literal[
     "single_point",  # `members`, one item, takes `about` down alone
@@ -70,21 +74,30 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrokenGate:
-    """The redundancy that gave way: the item whose gate it is, and what is left of it."""
+    """Redundancy that gave way: `owner` needs `required` of the `size` members of a group and has `up` of them left.
+    `lost`: members that are down, `MOST_MEMBERS` at most."""
 
     owner: str
-    fact: Fact
+    group: str | None
+    required: int
+    size: int
+    up: int
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One reason. Items are ids. `path`: from `about` to what fails (or what it depends on); `gate`: the first on it
-    that had spares and too few of them."""
+    """One reason. Items are ids.
+
+    `path`: from `about` to what fails (or what it depends on), `hops` long; of a very long one its two ends. `gate`:
+    the first on it that had spares and too few of them.
+    """
 
     code: FindingCode
     about: str | None = None
     members: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    hops: int | None = None
     gate: BrokenGate | None = None
     found: int | None = None
     allowed: int | None = None
@@ -310,16 +323,8 @@ class _Check:
             found = len(down)
         if found > claim.most:
             members = self._ids(impact.nodes[down[:MOST_MEMBERS]].tolist())
-            worst = self._taken_down("too_many_down", impact, members[0])
-            yield Finding(
-                "too_many_down",
-                about=members[0],
-                members=members,
-                path=worst.path,
-                gate=worst.gate,
-                found=found,
-                allowed=claim.most,
-            )
+            first = self._taken_down("too_many_down", impact, members[0])
+            yield replace(first, members=members, found=found, allowed=claim.most)
 
     def _dependency(
         self, dependent: int, dependency: Named | Every, numbers: Mapping[str, int]
@@ -333,8 +338,8 @@ class _Check:
                 self.topology, dependent, lambda frontier: self.topology.flags(frontier, wanted)
             )
         if way:
-            path = self._ids(way)
-            yield Finding("depends_on", about=path[0], members=(path[-1],), path=path)
+            path = self._ids(_both_ends(way))
+            yield Finding("depends_on", path[0], path[-1:], path, len(way) - 1)
 
     def _some(self, progress: _Progress, items: list[str]) -> list[str]:
         """Those that there is room for; the others are counted."""
@@ -344,21 +349,20 @@ class _Check:
         return some
 
     def _single_point(self, needs: ServiceNeeds, point: str) -> Finding:
-        return self._taken_down("single_point", self._impact((point,)), needs.service, (point,))
+        return self._taken_down("single_point", self._impact((point,)), needs.service)
 
     def _cut_set(self, needs: ServiceNeeds, members: tuple[str, ...], allowed: int) -> Finding:
-        found = self._taken_down("cut_set", self._impact(members), needs.service, members)
-        return Finding("cut_set", found.about, members, found.path, found.gate, len(members) - 1, allowed)
+        found = self._taken_down("cut_set", self._impact(members), needs.service)
+        return replace(found, members=members, found=len(members) - 1, allowed=allowed)
 
-    def _taken_down(
-        self, code: FindingCode, impact: Impact, item: str, members: tuple[str, ...] | None = None
-    ) -> Finding:
+    def _taken_down(self, code: FindingCode, impact: Impact, item: str) -> Finding:
         """That an item goes down, by which way, and which redundancy does not help."""
         self.patience()
         explainer = Explainer(impact)
         path = explainer.explain(item).path
+        shown = _both_ends(path)
         return Finding(
-            code, item, impact.failed if members is None else members, path, _broken(explainer, path)
+            code, item, impact.failed[:MOST_MEMBERS], shown, len(path) - 1, _broken(explainer, shown)
         )
 
     def _impact(self, failing: Iterable[str]) -> Impact:
@@ -376,11 +380,19 @@ class _Check:
         return tuple(map(self.topology.id_of, numbers))
 
 
+def _both_ends(path: tuple[T, ...]) -> tuple[T, ...]:
+    """A path, or where it is very long its first and last items."""
+    half = MOST_SHOWN // 2
+    return path if len(path) <= MOST_SHOWN else (*path[:half], *path[-half:])
+
+
 def _broken(explainer: Explainer, path: Iterable[str]) -> BrokenGate | None:
     for item in path:
         for fact in explainer.explain(item).facts:
-            if fact.code == "gate_below_required" and (fact.required or 0) < len(fact.members):
-                return BrokenGate(item, fact)
+            size = len(fact.members)
+            if fact.required is not None and fact.up is not None and fact.up < fact.required < size:
+                lost = tuple(member for member, state in fact.members if state is State.DOWN)
+                return BrokenGate(item, fact.group, fact.required, size, fact.up, lost[:MOST_MEMBERS])
     return None
 
 

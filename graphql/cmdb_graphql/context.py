@@ -20,6 +20,7 @@ from cmdb_graphql.access import Action, Authenticator, Caller, Secrets, require
 from cmdb_graphql.limits import Limits
 from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.service_watches import ServiceWatches
 from impact.engine import Engine
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Services:
     present: PresentReader = field(init=False)
     topologies: LiveTopology = field(init=False)
     engine: Engine = field(init=False)
+    watches: ServiceWatches = field(init=False)
     views: Views = field(init=False)
     tokens: Tokens = field(init=False)
     authenticator: Authenticator = field(init=False)
@@ -52,6 +54,7 @@ class Services:
         self.engine = Engine()
         self.topologies.prepare.append(self.engine.warm)
         self.topologies.moved.append(self.engine.follow)
+        self.watches = ServiceWatches(self.topologies)
         self.views = Views(store, self.present, self.topologies)
         self.tokens = Tokens(store.connection)
         self.authenticator = Authenticator(self.tokens)

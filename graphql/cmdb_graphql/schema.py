@@ -19,6 +19,7 @@ from cmdb_graphql import (
     audit,
     baselines,
     catalogue_view,
+    checks,
     feed,
     graph,
     history,
@@ -46,7 +47,18 @@ OWN_TYPES = (
 """Types of the contract that are made anew for each schema; Strawberry itself finds clashes with all others."""
 
 
-QUERY_ROOMS = (history, baselines, catalogue_view, audit, graph, impact, reliability, weak_points, tokens)
+QUERY_ROOMS = (
+    history,
+    baselines,
+    catalogue_view,
+    audit,
+    graph,
+    impact,
+    checks,
+    reliability,
+    weak_points,
+    tokens,
+)
 """Modules with root fields that do not depend on the catalogue."""
 
 
@@ -70,7 +82,9 @@ def build_schema(catalogue: Catalogue) -> strawberry.Schema:
     )
     inputs = DerivedInputs(types, taken)
     mutation = object_type("Mutation", "Everything that can be changed.", mutations(types, inputs))
-    subscription = object_type("Subscription", "What happens, as it happens.", feed.SUBSCRIPTIONS)
+    subscription = object_type(
+        "Subscription", "What happens, as it happens.", [*feed.SUBSCRIPTIONS, *checks.SUBSCRIPTIONS]
+    )
     try:
         return strawberry.Schema(
             query=query,

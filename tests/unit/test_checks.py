@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, Topology, TopologyItem
 from impact.assertions import parse
-from impact.checks import MOST_FINDINGS, CheckResult, Classes, Finding, Outcome, check
+from impact.checks import MOST_FINDINGS, MOST_SHOWN, BrokenGate, CheckResult, Classes, Finding, Outcome, check
 from impact.engine import Engine
 from impact.item_names import find_items
 from impact.propagation import SERVICE_CLASSES, simulate_failure
@@ -118,8 +118,16 @@ def test_a_single_point_behind_redundancy_is_told_with_its_way_and_the_gate_it_d
     assert found.code == "single_point"
     assert found.members == ("cooling",)
     assert found.path == ("service", "server", "pdu-a", "ups-a", "cooling")
-    assert found.gate is not None
-    assert (found.gate.owner, found.gate.fact.group, found.gate.fact.required) == ("server", "g0", 1)
+    assert found.hops == 4
+    assert found.gate == BrokenGate("server", "g0", required=1, size=2, up=0, lost=("pdu-a", "pdu-b"))
+
+
+def test_of_a_very_long_way_both_ends_are_told() -> None:
+    estate = graph({f"n{number:03}": [f"n{number + 1:03}"] for number in range(300)})
+    found = finding(estate, "failure of 'n300' does not take down 'n000'")
+    assert (found.hops, len(found.path)) == (300, MOST_SHOWN)
+    assert (found.path[0], found.path[-1]) == ("n000", "n300")
+    assert finding(estate, "'n000' does not depend on 'n300'").path == found.path
 
 
 def test_classes_narrow_single_points_down_with_their_subclasses() -> None:
