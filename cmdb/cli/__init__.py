@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from cmdb.cli.administration import catalogue_app, token_app
+from cmdb.cli.checking import check
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.exporting import export
 from cmdb.cli.fault_trees import fault_tree
@@ -43,6 +44,7 @@ app.command("get")(get)
 app.command("deps")(deps)
 app.command("dependents")(dependents)
 app.command("impact")(impact)
+app.command("check")(check)
 app.command("weak-points")(weak_points)
 app.command("minimum-cut")(minimum_cut)
 app.command("fault-tree")(fault_tree)
