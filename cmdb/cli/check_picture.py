@@ -77,7 +77,9 @@ def finding_words(finding: CheckFindingRecord) -> Text:
         case "unknown_name":
             return Text(f"nothing is called {shown(finding['name'])}; look it up with `cmdb find`")
         case "ambiguous_name":
-            called = f"{plural(finding['found'] or 0, 'item')} are called {shown(finding['name'])}: "
+            called = (
+                f"{plural(finding['found'] or 0, 'item is', 'items are')} called {shown(finding['name'])}: "
+            )
             listed = ", ".join(f"{shown(m['class'])}/{shown(m['name'])} ({m['id']})" for m in members)
             return Text(f"{called}{listed}; give the id or Class/name")
         case "unknown_class":

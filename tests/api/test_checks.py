@@ -11,7 +11,8 @@ from tests.api.test_impact import redundant_shop
 QUERY = """query Q($text: String!, $asOf: AsOf, $atLeast: Long) {
   checks(text: $text, asOf: $asOf, atLeast: $atLeast) { revision passed results {
     line text passed outcome examined found findings { code hops found allowed name
-      about { name } members { name } path { name } gate { owner { name } group required size up lost { name } } } } } }"""
+      about { name } members { name } path { name }
+      gate { owner { name } group required size up lost { name } } } } } }"""
 
 TEXT = """# the shop
 service 'Ordering' has no single point of failure of class Host

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from cmdb.model.columns import Int32s
+from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql import service_watches
 from tests.api.conftest import Api
 from tests.api.test_impact import redundant_shop
@@ -53,6 +55,20 @@ async def following(api: Api) -> Api:
     return api
 
 
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The revisions of the topologies that a service was computed on."""
+    seen: list[int] = []
+    find = service_watches._find
+
+    def counted(topology: PackedTopology, service: str) -> tuple[service_watches.Standing, Int32s]:
+        seen.append(topology.revision)
+        return find(topology, service)
+
+    monkeypatch.setattr(service_watches, "_find", counted)
+    return seen
+
+
 async def second_server(api: Api, ids: Mapping[str, str], *, there: bool) -> int:
     """Relate or unrelate the server that makes the shop redundant."""
     if there:
@@ -79,17 +95,9 @@ async def test_the_present_comes_first_then_every_change(following: Api, address
 
 
 async def test_changes_elsewhere_are_not_told_and_not_computed(
-    following: Api, address: str, monkeypatch: pytest.MonkeyPatch
+    following: Api, address: str, computed: list[int]
 ) -> None:
     ids = await redundant_shop(following)
-    computed = []
-    find = service_watches._find
-
-    def counted(topology: Any, service: str) -> Any:
-        computed.append(topology.revision)
-        return find(topology, service)
-
-    monkeypatch.setattr(service_watches, "_find", counted)
     async with watching(following, address, ids["service"]) as socket:
         first = await event(socket)
         assert names(first["entered"]) == {"shop"}
@@ -119,17 +127,9 @@ async def test_a_burst_ends_in_the_right_state(following: Api, address: str) -> 
 
 
 async def test_two_subscribers_share_one_computation(
-    following: Api, address: str, monkeypatch: pytest.MonkeyPatch
+    following: Api, address: str, computed: list[int]
 ) -> None:
     ids = await redundant_shop(following)
-    computed = []
-    find = service_watches._find
-
-    def counted(topology: Any, service: str) -> Any:
-        computed.append(service)
-        return find(topology, service)
-
-    monkeypatch.setattr(service_watches, "_find", counted)
     watches = following.service.services.watches
     async with (
         watching(following, address, ids["service"]) as one,
