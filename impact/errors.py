@@ -5,11 +5,13 @@ ImpactError
  +- ContradictoryScenario  an item that is to fail and is pinned as not affected
  +- TooManyNodes           a decision diagram outgrew its limit
  +- InvalidFaultTree       a fault tree that contradicts itself, or a file that is none
+ +- InvalidAssertions      a text of assertions that cannot be read: all faults at once
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cmdb.errors import CmdbError
@@ -84,6 +86,37 @@ class InvalidFaultTree(ImpactError):
     def facts(self) -> Mapping[str, Any]:
         """See `CmdbError.facts`."""
         return {"where": self.where, "fault": self.fault, "wayOut": self.way_out}
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionFault:
+    """Why a line cannot be read. Line and column count from 1."""
+
+    line: int
+    column: int
+    fault: str
+    way_out: str
+
+
+class InvalidAssertions(ImpactError):
+    """A text of assertions that cannot be read; `faults` has the first of each line, in their order."""
+
+    code = "ASSERTION_INVALID"
+
+    def __init__(self, faults: Sequence[AssertionFault]) -> None:
+        self.faults = tuple(faults)
+        shown = "; ".join(f"line {f.line}, column {f.column}: {f.fault}; {f.way_out}" for f in faults[:3])
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        super().__init__(shown + more)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Every fault with its place."""
+        return {
+            "faults": [
+                {"line": f.line, "column": f.column, "fault": f.fault, "wayOut": f.way_out}
+                for f in self.faults
+            ]
+        }
 
 
 def _shown(ids: tuple[str, ...]) -> str:

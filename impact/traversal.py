@@ -14,8 +14,10 @@ from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from cmdb.errors import BadRequest
+from cmdb.model.columns import Int32s
 from cmdb.model.packed_columns import Label, label_of
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge
@@ -118,6 +120,35 @@ def shortest_paths(
                 return Paths(tuple(found), truncated=True)
             found.append(path)
     return Paths(tuple(found), truncated=False)
+
+
+def shortest_way(
+    topology: PackedTopology, start: int, wanted: Callable[[Int32s], npt.NDArray[np.bool_]]
+) -> tuple[int, ...]:
+    """The numbers on a shortest way from `start` along dependencies to another item that is `wanted`, both included.
+
+    Empty if there is none. Of several the first by the id of its end, then of the one before it, and so on.
+    """
+    walked = _walked(None)
+    levels = np.full(topology.size, -1, np.int32)
+    levels[start] = 0
+    frontier, level = np.array([start], np.int32), 0
+    while True:
+        _, ends = topology.hops(frontier, walked)
+        frontier = np.unique(ends[levels[ends] < 0])
+        if not len(frontier):
+            return ()
+        level += 1
+        levels[frontier] = level
+        fitting = frontier[wanted(frontier)]
+        if len(fitting):
+            break
+    way = [min(fitting.tolist(), key=topology.id_of)]
+    while level:
+        level -= 1
+        _, near = topology.hops(np.array(way[-1:], np.int32), walked, backwards=True)
+        way.append(min(near[levels[near] == level].tolist(), key=topology.id_of))
+    return tuple(reversed(way))
 
 
 def _walk(

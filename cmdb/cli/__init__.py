@@ -9,6 +9,7 @@ import typer
 
 from cmdb.cli.administration import catalogue_app, token_app
 from cmdb.cli.availability import availability
+from cmdb.cli.checking import check
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.exporting import export
 from cmdb.cli.fault_trees import fault_tree
@@ -47,6 +48,7 @@ app.command("dependents")(dependents)
 app.command("impact")(impact)
 app.command("availability")(availability)
 app.command("ranking")(ranking)
+app.command("check")(check)
 app.command("weak-points")(weak_points)
 app.command("minimum-cut")(minimum_cut)
 app.command("fault-tree")(fault_tree)

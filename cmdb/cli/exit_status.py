@@ -26,8 +26,9 @@ class ExitStatus(IntEnum):
 
 _EXPLAINED = {
     ExitStatus.OK: "It is done, or the check passed.",
-    ExitStatus.REFUSED: "The service refused it, a file was refused, or a check failed (`audit ledger`).",
-    ExitStatus.USAGE: "The command line makes no sense: unknown command or option, missing or wrong argument.",
+    ExitStatus.REFUSED: "The service refused it, a file was refused, or a check failed (`audit ledger`, `check`).",
+    ExitStatus.USAGE: "The command line makes no sense: unknown command or option, missing or wrong argument, "
+    "or an assertion that cannot be read.",
     ExitStatus.NOT_FOUND: "A name fits nothing, or more than one item (then the candidates are listed).",
     ExitStatus.NOT_ALLOWED: "There is no token, it is not good, or its role lacks the right.",
     ExitStatus.UNAVAILABLE: "The service or its Neo4j cannot be reached, is too busy, or did not answer in time.",
@@ -37,6 +38,7 @@ _EXPLAINED = {
 _BY_CODE = {
     "NOT_FOUND": ExitStatus.NOT_FOUND,
     "AMBIGUOUS": ExitStatus.NOT_FOUND,
+    "ASSERTION_INVALID": ExitStatus.USAGE,
     "UNAUTHENTICATED": ExitStatus.NOT_ALLOWED,
     "FORBIDDEN": ExitStatus.NOT_ALLOWED,
     "UNAVAILABLE": ExitStatus.UNAVAILABLE,

@@ -294,3 +294,48 @@ class FaultTreeRecord(TypedDict):
     probability: float
     cut_sets: CutSetsRecord
     events: list[EventImportanceRecord]
+
+
+class BrokenGateRecord(TypedDict):
+    """Redundancy that gave way: `required` of `size` members have to be up, `up` are; `lost` are down."""
+
+    owner: ItemRecord
+    group: str | None
+    required: int
+    size: int
+    up: int
+    lost: list[ItemRecord]
+
+
+class CheckFindingRecord(TypedDict):
+    """What speaks against an assertion: `code` is one of `impact.checks.FindingCode`, and says what the rest means."""
+
+    code: str
+    about: ItemRecord | None
+    members: list[ItemRecord]
+    path: list[ItemRecord]
+    hops: int | None
+    gate: BrokenGateRecord | None
+    found: int | None
+    allowed: int | None
+    name: str | None
+
+
+class CheckResultRecord(TypedDict):
+    """An assertion; `outcome`: `passed`, `failed`, or `unknown` where it could not be judged."""
+
+    line: int
+    text: str
+    outcome: str
+    examined: int
+    found: int
+    findings: list[CheckFindingRecord]
+
+
+class CheckRecord(TypedDict):
+    """`cmdb check`: the assertions of one file; of those given with `-e` the file is null."""
+
+    file: str | None
+    revision: int
+    passed: bool
+    results: list[CheckResultRecord]

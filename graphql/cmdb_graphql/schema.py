@@ -20,6 +20,7 @@ from cmdb_graphql import (
     availability,
     baselines,
     catalogue_view,
+    checks,
     feed,
     graph,
     history,
@@ -57,6 +58,7 @@ QUERY_ROOMS = (
     impact,
     availability,
     ranking,
+    checks,
     reliability,
     weak_points,
     tokens,
@@ -84,7 +86,9 @@ def build_schema(catalogue: Catalogue) -> strawberry.Schema:
     )
     inputs = DerivedInputs(types, taken)
     mutation = object_type("Mutation", "Everything that can be changed.", mutations(types, inputs))
-    subscription = object_type("Subscription", "What happens, as it happens.", feed.SUBSCRIPTIONS)
+    subscription = object_type(
+        "Subscription", "What happens, as it happens.", [*feed.SUBSCRIPTIONS, *checks.SUBSCRIPTIONS]
+    )
     try:
         return strawberry.Schema(
             query=query,

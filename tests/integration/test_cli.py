@@ -443,6 +443,61 @@ def test_a_wrong_catalogue_entry_is_refused_with_the_way_out(cmdb: Cmdb, tmp_pat
     assert (ended.status, "name a class that exists" in ended.err) == (1, True)
 
 
+def test_checks_that_hold_end_with_0_and_the_others_with_1_and_reasons(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    good = "service 'Web Shop' has no single point of failure of class Host  # both servers\n"
+    bad = "failure of 'web-1' and 'Server/web-2' takes down no service\n"
+    (tmp_path / "good").write_text(f"# promised\n{good}")
+    (tmp_path / "bad").write_text(good + bad)
+    passed = cmdb("check", str(tmp_path / "good"))
+    assert passed.status == 0
+    assert "✓   2  service 'Web Shop' has no" in passed.out
+    failed = cmdb("check", str(tmp_path / "good"), str(tmp_path / "bad"))
+    assert failed.status == 1
+    assert "✗   2  failure of 'web-1'" in failed.out
+    assert "1 goes down, 0 at most may: Web Shop (BusinessService)" in failed.out
+    assert "way: Web Shop → web → web-1" in failed.out
+    assert "gate (members): web needs 1 of 2, 0 up; down: web-1 (Server), web-2 (Server)" in failed.out
+    assert "1 assertion holds, 1 does not" in failed.out
+
+
+def test_a_check_of_the_past_and_as_json(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    line = "every BusinessService survives any 1 failure"
+    now = cmdb("check", "-e", line, "-e", "'web' does not depend on 'Web Shop'", "--json")
+    assert now.status == 1
+    record = now.json
+    assert (record["file"], record["passed"]) == (None, False)
+    assert [result["outcome"] for result in record["results"]] == ["failed", "passed"]
+    [finding] = record["results"][0]["findings"]
+    assert (finding["code"], [item["name"] for item in finding["members"]]) == ("cut_set", ["web"])
+    before = cmdb("check", "-e", line, "--as-of", "0", "--json")
+    assert (before.status, before.json["revision"], before.json["results"][0]["examined"]) == (0, 0, 0)
+
+
+def test_what_is_no_check_ends_with_2_and_its_place(cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "checks"
+    file.write_text("service 'Web Shop' survives any 9 failures\n\nwhat?\n")
+    ended = cmdb("check", str(file), "-e", "service 'dns' survives any 1 failure")
+    assert ended.status == 2
+    assert f"{file}:1:33: any 9 failures cannot be asked about" in ended.err
+    assert f"{file}:3:5: '?' means nothing here" in ended.err
+    assert "1 assertion holds" in ended.out, "what can be read is checked"
+    error = json.loads(cmdb("check", str(file), "--json").err)["error"]
+    assert (error["code"], error["faults"][0]["line"]) == ("ASSERTION_INVALID", 1)
+    assert cmdb("check", str(tmp_path / "none")).status == 2
+    assert cmdb("check").status == 2
+    file.write_bytes(b"\xff")
+    assert cmdb("check", str(file)).status == 2
+
+
+def test_a_name_that_fits_nothing_is_no_failure_and_no_success(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    unknown = "service 'Web Sop' survives any 1 failure"
+    ended = cmdb("check", "-e", unknown)
+    assert (ended.status, "nothing is called Web Sop" in ended.out) == (3, True)
+    assert cmdb("check", "-e", unknown, "-e", "failure of 'web' takes down nothing").status == 1
+
+
 def test_a_token_has_the_rights_of_its_role_until_it_is_revoked(
     cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 
 from cmdb.cli import (
     administration,
+    checking,
     exporting,
     fault_trees,
     looking,
@@ -433,7 +434,7 @@ class TestAsOf:
 
 CONTRACT = Path(__file__).resolve().parents[2] / "graphql" / "schema.graphql"
 MODULES = (
-    *(administration, exporting, looking, network, past, serving, session, what_if),
+    *(administration, checking, exporting, looking, network, past, serving, session, what_if),
     *(questions, loading),
 )
 DOCUMENTS = {

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from cmdb.model.columns import Int32s
+from cmdb.model.packed_topology import PackedTopology
+from cmdb_graphql import service_watches
+from tests.api.conftest import Api
+from tests.api.test_impact import redundant_shop
+
+WATCH = """subscription W($service: ID!) { serviceWatch(service: $service) {
+  revision margin { failures atLeast } singlePoints entered { name } left { name } truncated } }"""
+
+
+@asynccontextmanager
+async def watching(api: Api, address: str, service: str, token: str = "") -> AsyncIterator[ClientConnection]:
+    """A socket that has subscribed, of a service that follows its ledger."""
+    async with connect(f"ws://{address}/graphql", subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+        payload = {"authorization": token or api.admin}
+        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(await socket.recv())["type"] == "connection_ack"
+        subscribe = {"query": WATCH, "variables": {"service": service}}
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": subscribe}))
+        yield socket
+
+
+async def frame(socket: ClientConnection) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        found: dict[str, Any] = json.loads(await socket.recv())
+    return found
+
+
+async def event(socket: ClientConnection) -> Mapping[str, Any]:
+    received = await frame(socket)
+    assert received["type"] == "next", received
+    found: Mapping[str, Any] = received["payload"]["data"]["serviceWatch"]
+    return found
+
+
+def names(items: list[Mapping[str, str]]) -> set[str]:
+    return {item["name"] for item in items}
+
+
+@pytest.fixture
+async def following(api: Api) -> Api:
+    """The service follows its ledger, as a served one does."""
+    api.service.services.topologies.start()
+    return api
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The revisions of the topologies that a service was computed on."""
+    seen: list[int] = []
+    find = service_watches._find
+
+    def counted(topology: PackedTopology, service: str) -> tuple[service_watches.Standing, Int32s]:
+        seen.append(topology.revision)
+        return find(topology, service)
+
+    monkeypatch.setattr(service_watches, "_find", counted)
+    return seen
+
+
+async def second_server(api: Api, ids: Mapping[str, str], *, there: bool) -> int:
+    """Relate or unrelate the server that makes the shop redundant."""
+    if there:
+        return await api.relate("RunsOn", ids["shop"], ids["b"], group="web", required="1")
+    ends = f'from: "{ids["shop"]}", to: "{ids["b"]}", group: "web"'
+    return int(
+        (await api.data(f"mutation {{ made: unrelateRunsOn({ends}) {{ revision }} }}"))["made"]["revision"]
+    )
+
+
+async def test_the_present_comes_first_then_every_change(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    async with watching(following, address, ids["shop"]) as socket:
+        first = await event(socket)
+        assert first["margin"] == {"failures": 1, "atLeast": False}
+        assert (first["singlePoints"], first["entered"], first["left"]) == (0, [], [])
+        revision = await second_server(following, ids, there=False)
+        second = await event(socket)
+        assert second["margin"] == {"failures": 0, "atLeast": False}
+        assert (names(second["entered"]), second["left"], second["revision"]) == ({"a"}, [], revision)
+        await second_server(following, ids, there=True)
+        third = await event(socket)
+        assert (third["margin"]["failures"], third["entered"], names(third["left"])) == (1, [], {"a"})
+
+
+async def test_changes_elsewhere_are_not_told_and_not_computed(
+    following: Api, address: str, computed: list[int]
+) -> None:
+    ids = await redundant_shop(following)
+    async with watching(following, address, ids["service"]) as socket:
+        first = await event(socket)
+        assert names(first["entered"]) == {"shop"}
+        other = await following.create("Application", name="other")
+        await following.relate("RunsOn", other, ids["a"])
+        last = await second_server(following, ids, there=False)
+        assert names((await event(socket))["entered"]) == {"a"}
+    assert len(computed) == 2
+    assert computed[-1] == last
+
+
+async def test_a_burst_ends_in_the_right_state(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    async with watching(following, address, ids["service"]) as socket:
+        points = names((await event(socket))["entered"])
+        for round_ in range(50):
+            last = await second_server(following, ids, there=bool(round_ % 2))
+        last = await second_server(following, ids, there=False)
+        while True:
+            received = await event(socket)
+            points = (points - names(received["left"])) | names(received["entered"])
+            assert len(points) == received["singlePoints"]
+            if received["revision"] == last:
+                break
+        assert points == {"shop", "a"}
+        assert received["margin"]["failures"] == 0
+
+
+async def test_two_subscribers_share_one_computation(
+    following: Api, address: str, computed: list[int]
+) -> None:
+    ids = await redundant_shop(following)
+    watches = following.service.services.watches
+    async with (
+        watching(following, address, ids["service"]) as one,
+        watching(following, address, ids["service"]) as other,
+    ):
+        assert (await event(one))["entered"] == (await event(other))["entered"]
+        assert len(watches) == 1
+        await second_server(following, ids, there=False)
+        assert names((await event(one))["entered"]) == names((await event(other))["entered"]) == {"a"}
+    assert len(computed) == 2
+    async with asyncio.timeout(10):
+        while len(watches):  # noqa: ASYNC110 - a socket's end is told to nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_topology_on_another_base_changes_nothing_and_is_followed(
+    following: Api, address: str
+) -> None:
+    ids = await redundant_shop(following)
+    topologies = following.service.services.topologies
+    async with watching(following, address, ids["service"]) as socket:
+        await event(socket)
+        merged = (await topologies.at_head()).compacted()
+        topologies._make_current(merged)
+        await second_server(following, ids, there=False)
+        assert names((await event(socket))["entered"]) == {"a"}
+
+
+async def test_a_deleted_service_ends_its_watch(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    async with watching(following, address, ids["service"]) as socket:
+        await event(socket)
+        await following.data(f'mutation {{ deleteBusinessService(id: "{ids["service"]}") {{ revision }} }}')
+        received = await frame(socket)
+    assert received["type"] == "error"
+    assert received["payload"][0]["extensions"]["code"] == "NOT_FOUND"
+    assert "gone" in received["payload"][0]["message"]
+
+
+async def test_unknown_services_too_many_and_strangers_are_refused(
+    following: Api, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await redundant_shop(following)
+    monkeypatch.setattr(service_watches, "MOST_WATCHED", 1)
+    agent = await following.token("agent")
+    async with watching(following, address, ids["service"]) as socket:
+        await event(socket)
+        for service, token, code in (
+            ("nobody", "", "NOT_FOUND"),
+            (ids["shop"], "", "LIMIT_EXCEEDED"),
+            (ids["service"], agent, "FORBIDDEN"),
+        ):
+            async with watching(following, address, service, token) as refused:
+                received = await frame(refused)
+            assert received["type"] == "error"
+            assert received["payload"][0]["extensions"]["code"] == code
