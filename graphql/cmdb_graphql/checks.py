@@ -21,12 +21,12 @@ from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented, documented_subscription
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
-from cmdb_graphql.impact import service_classes
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from cmdb_graphql.service_watches import Standing
 from impact.assertions import parse
 from impact.checks import BrokenGate, CheckResult, Classes, Finding, Outcome, check
+from impact.estate_figures import service_classes
 from impact.redundancy import Margin
 
 Info = strawberry.Info[Context, None]
