@@ -21,6 +21,7 @@ from impact.bdd import Bdd
 from impact.closure import Closure, Floats, Int32s
 from impact.cut_diagram import CutDiagram, members_first
 from impact.errors import TooManyNodes
+from impact.few_failures import FewFailures
 from impact.reduction import Reduction
 
 TARGET_WIDTH = 1e-3
@@ -29,6 +30,8 @@ DIAGRAM_NODES = 4_000_000
 EXACT_SIZE = 250
 """Nodes of a residue up to which one decision diagram is tried; beyond, none was small."""
 EXACT_NODES = 100_000
+MANY_NODES = 1_000
+"""Nodes of a residue beyond which diagrams of cut sets say no more in the time than pairs and triples do."""
 HIGHEST_ORDER = 4
 _ANOTHER_ORDER = 10_000
 """Nodes of a diagram after which another order is worth trying: it takes 16 times the nodes and 60 times the time."""
@@ -142,22 +145,37 @@ def solve(
         except TooManyNodes:
             pass
     up = log_survival(unavailability[reduction.single_points])
+    few = FewFailures.of(
+        residue,
+        own,
+        lambda least: target_width * joined(up, least) * math.exp(-up),
+        deadline or (lambda: False),
+    )
     best = Solution(0.0, 1.0, 0.0, np.zeros(residue.size), 0)
+    if few is not None:
+        estimate = min(max(few.weight, few.least), few.most)
+        best = Solution(few.least, few.most, estimate, few.derivatives, few.order)
+        if residue.size > MANY_NODES or _narrow(best, up, target_width) or (deadline and deadline()):
+            return best
     limit = node_limit
     for order in range(1, HIGHEST_ORDER + 1):
-        if order == 1 and deadline is None:
+        if order == 1 and (few is not None or deadline is None):
             continue  # it says little, but at once
         try:
             diagram = CutDiagram.of(reduction, order, own, node_limit=limit)
         except TooManyNodes:
             break
         best = _better(best, diagram, order)
-        width = joined(up, best.most) - joined(up, best.least)
-        if width <= target_width * joined(up, best.most) or (deadline is not None and deadline()):
+        if _narrow(best, up, target_width) or (deadline is not None and deadline()):
             break
         if order > 1 and len(diagram.nodes) > _ANOTHER_ORDER:
             break
     return best
+
+
+def _narrow(solution: Solution, up: float, target_width: float) -> bool:
+    most = joined(up, solution.most)
+    return most - joined(up, solution.least) <= target_width * most
 
 
 def _better(best: Solution, diagram: CutDiagram, order: int) -> Solution:
