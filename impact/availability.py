@@ -5,8 +5,9 @@ included; where `exact`, both ends are the truth but for rounding. Everything is
 positive figures: 1 - 1e-9 has lost its digits before it is used.
 
 How: the single points of failure are a plain product. What is left without them (`impact.reduction`) is solved by one
-decision diagram where that stays small. Otherwise by its cut sets up to an order, with a bound on all others
-(`impact.cut_diagram`): the order is raised until the interval is narrow enough or the effort is spent.
+decision diagram where that stays small. Otherwise by the pairs of failures that take it down, with a bound on all that
+more than two do (`impact.few_failures`). Where that is not narrow, as where failures are likely, and the residue is not
+large, by its cut sets up to a higher order, as diagrams (`impact.cut_diagram`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Availability:
 
     `estimate`: an unavailability between them; the one that importances are computed at. `single_points`, `gates`,
     `components`: how many single points of failure it has, itself included, how many gates those have that can still
-    fail, and in how many parts without a CI in common these fall. `order`: of the cut sets used; None where exact.
+    fail, and in how many parts without a CI in common these fall. `order`: up to how many failures at once were looked
+    at; None where exact.
     """
 
     least_unavailability: float

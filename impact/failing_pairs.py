@@ -143,7 +143,8 @@ def settle_words(
     levels: Words,
 ) -> int:
     """Let fall what must, from the gates in `queue[:filled]` on; each node that is down in some of the 64 is entered in
-    `changed`, once, behind those that are known; how many these are. The queue is a ring of as many places as gates."""
+    `changed`, once, behind those that are known; how many these are. Where the service is down, no more is asked. The
+    queue is a ring of as many places as gates."""
     at = 0
     waiting = filled
     ring = len(queue)
@@ -174,6 +175,8 @@ def settle_words(
                         levels[level] |= levels[level - 1] & word
                     levels[0] |= word
             broken = levels[spare]
+        if dependent != 0:
+            broken &= ~down[0]
         if broken & ~down[dependent]:
             down[dependent] |= broken
             if not marked[dependent]:

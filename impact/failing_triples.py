@@ -4,10 +4,10 @@ Promises: for every set of failures that takes the service down, and has no pair
 two pairs without a node in common that take members of one gate down (`Found.disjoint`); or it has one of the triples
 that `find_triples` gives or counts.
 
-Why: let v be the first node that falls of which no single failure and no pair is the cause. It falls through a gate,
-whose members fell by single failures and pairs; no two nodes are enough for the gate. So there are a pair and another
-cause of one more node, or two pairs with a node in common, or two without; or, where the gate has more than one to
-spare, three single failures.
+Why: let v be the first node that falls of which no single failure and no pair is the cause. It falls through a gate
+whose members fell by single failures and pairs, and no two nodes are enough for that gate. So there are a pair and
+another cause of one more node, or two pairs with a node in common, or two without; or, where the gate has more than one
+to spare, three single failures.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ _SEEN = 2**16
 
 @kernel
 def _enter(
-    a: int, b: int, c: int, own: Floats, seen: Words, least: float, rows: Int32s, filled: int, scale: Floats
+    a: int,
+    b: int,
+    c: int,
+    own: Floats,
+    seen: Words,
+    least: float,
+    below: float,
+    rows: Int32s,
+    filled: int,
+    scale: Floats,
 ) -> int:
-    """Weigh a triple, and keep it in `rows` if it weighs `least`; how many rows there are then."""
+    """Weigh a triple, and keep it in `rows` if it weighs `least` or more; how many rows there are then."""
     if a > b:
         a, b = b, a
     if b > c:
@@ -43,7 +52,7 @@ def _enter(
         return filled
     seen[slot] = key
     weight = own[a] * own[b] * own[c]
-    if weight <= 0.0:
+    if weight <= 0.0 or weight >= below:
         return filled
     if weight >= least and filled < len(rows):
         rows[filled, 0], rows[filled, 1], rows[filled, 2] = a, b, c
@@ -66,11 +75,12 @@ def find_triples(
     pairs: Int32s,
     own: Floats,
     least: float,
+    below: float,
     most: int,
 ) -> tuple[Int32s, Floats, float, float]:
-    """(rows, scale, disjoint, singles): the triples that weigh at least `least`, as int32[., 3], `most` of them; the
-    weight of all others by their binary exponent; of all pairs of pairs that take members of one gate down; of all
-    triples of single failures that touch three members of one gate.
+    """(rows, scale, disjoint, singles): of the triples that weigh less than `below`, those that weigh at least `least`
+    as int32[., 3], `most` of them; the weight of all others by their binary exponent; of all pairs of pairs that take
+    members of one gate down; of all triples of single failures that touch three members of one gate.
 
     `pairs`: int32[., 3], (node, one, other) in order of nodes from `pair_start` on.
     """
@@ -139,7 +149,7 @@ def find_triples(
             for entry in range(low, high):
                 third = entry_node[entry]
                 if masks[entry_place[entry]] & ~mask[pair] and third != one and third != other:
-                    filled = _enter(one, other, third, own, seen, least, rows, filled, scale)
+                    filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
             for end_of in range(2):
                 shared = other if end_of else one
                 far = one if end_of else other
@@ -148,7 +158,7 @@ def find_triples(
                     before = link >> 1
                     third = first[before] if link & 1 else second[before]
                     if mask[before] != mask[pair] and third != far:
-                        filled = _enter(one, other, third, own, seen, least, rows, filled, scale)
+                        filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
                     link = following[link]
             following[2 * pair], head[one] = head[one], 2 * pair
             following[2 * pair + 1], head[other] = head[other], 2 * pair + 1
@@ -164,10 +174,40 @@ def find_triples(
                         if ones(two | masks[entry_place[c]]) > 2:
                             one, other, third = entry_node[a], entry_node[b], entry_node[c]
                             singles += own[one] * own[other] * own[third]
-                            filled = _enter(one, other, third, own, seen, least, rows, filled, scale)
+                            filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
         for entry in range(low, high):
             single[entry_node[entry]] = 0
     return rows[:filled], scale, disjoint, singles
+
+
+@kernel
+def joining(
+    gate_start: Int32s,
+    member_start: Int32s,
+    touch_start: Int64s,
+    touched: Int32s,
+    masks: Words,
+    entry_start: Int64s,
+    entry_node: Int32s,
+    entry_place: Int64s,
+    own: Floats,
+) -> tuple[Floats, Floats]:
+    """The sum of the probabilities of all nodes that take down members of a gate which others have not taken down:
+    where the others are those of one node, over all gates that it touches; and where it is one member (per place in
+    the members of gates)."""
+    of_node = np.zeros(len(gate_start) - 1)
+    of_member = np.zeros(member_start[-1])
+    for gate in range(len(entry_start) - 1):
+        for entry in range(entry_start[gate], entry_start[gate + 1]):
+            mask = masks[entry_place[entry]]
+            chance = own[entry_node[entry]]
+            for one in range(entry_start[gate], entry_start[gate + 1]):
+                if mask & ~masks[entry_place[one]]:
+                    of_node[entry_node[one]] += chance
+            for place in range(member_start[gate + 1] - member_start[gate]):
+                if mask & ~(_ONE << np.uint64(place)):
+                    of_member[member_start[gate] + place] += chance
+    return of_node, of_member
 
 
 @kernel
@@ -180,71 +220,82 @@ def try_triples(
     fallen: Int32s,
     touch_start: Int64s,
     touched: Int32s,
-    entry_start: Int64s,
-    entry_node: Int32s,
-    own: Floats,
+    of_node: Floats,
+    of_member: Floats,
     triples: Int32s,
 ) -> tuple[Bools, Floats]:
-    """(deadly, touching) of each triple: whether it takes the service down, and the sum of the probabilities of all
-    nodes that touch a gate which the triple touches, some of them several times."""
+    """(deadly, joined) of each triple: whether it takes the service down, and at most the sum of the probabilities of
+    all nodes that take down further members of gates which the triple touches. `of_node`, `of_member`: of `joining`."""
     nodes = len(gate_start) - 1
     owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
     deadly = np.zeros(len(triples), np.bool_)
-    touching = np.zeros(len(triples))
-    burden = np.zeros(len(required))  # of each gate: how likely nodes are down that touch it
-    for gate in range(len(required)):
-        for entry in range(entry_start[gate], entry_start[gate + 1]):
-            burden[gate] += own[entry_node[entry]]
+    joined = np.zeros(len(triples))
     down = np.zeros(nodes, np.uint64)
     base = np.zeros(nodes, np.uint64)
+    failed = np.zeros(nodes, np.uint64)
+    touching = np.zeros(len(required), np.uint64)
     queue = np.empty(len(required) + 1, np.int32)
     queued = np.zeros(len(required), np.bool_)
-    touched_by = np.full(len(required), -1, np.int64)
     changed = np.empty(nodes, np.int32)
     marked = np.zeros(nodes, np.bool_)
+    causes = np.empty(3 * 64, np.int32)
     levels = np.zeros(WIDEST_GATE + 1, np.uint64)
     for begin in range(0, len(triples), 64):
-        known, filled = 0, 0
+        different, known, filled = 0, 0, 0
         for bit in range(min(64, len(triples) - begin)):
-            triple = begin + bit
             for which in range(3):
-                cause = triples[triple, which]
-                for place in range(fall_start[cause], fall_start[cause + 1]):
-                    node = fallen[place]
-                    if not marked[node]:
-                        marked[node] = True
-                        changed[known] = node
-                        known += 1
-                    down[node] |= _ONE << np.uint64(bit)
-                for place in range(touch_start[cause], touch_start[cause + 1]):
-                    gate = touched[place]
-                    if touched_by[gate] != triple:
-                        touched_by[gate] = triple
-                        touching[triple] += burden[gate]
-                    elif not queued[gate]:
-                        queued[gate] = True
-                        queue[filled] = gate
-                        filled += 1
-        for place in range(known):
-            base[changed[place]] = down[changed[place]]
+                cause = triples[begin + bit, which]
+                joined[begin + bit] += of_node[cause]
+                if failed[cause] == 0:
+                    causes[different] = cause
+                    different += 1
+                failed[cause] |= _ONE << np.uint64(bit)
+        for at in range(different):
+            cause = causes[at]
+            word = failed[cause]
+            for place in range(fall_start[cause], fall_start[cause + 1]):
+                node = fallen[place]
+                if not marked[node]:
+                    marked[node] = True
+                    changed[known] = node
+                    known += 1
+                down[node] |= word
+            for place in range(touch_start[cause], touch_start[cause + 1]):
+                gate = touched[place]
+                if touching[gate] & word and not queued[gate]:
+                    queued[gate] = True
+                    queue[filled] = gate
+                    filled += 1
+                touching[gate] |= word
+        for at in range(different):
+            cause = causes[at]
+            failed[cause] = 0
+            for place in range(touch_start[cause], touch_start[cause + 1]):
+                touching[touched[place]] = 0
+        for at in range(known):
+            base[changed[at]] = down[changed[at]]
         known = settle_words(
             required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
             changed, marked, known, levels,
         )  # fmt: skip
         for bit in range(min(64, len(triples) - begin)):
             deadly[begin + bit] = down[0] >> np.uint64(bit) & _ONE != 0
-        for place in range(known):
-            node = changed[place]
+        for at in range(known):
+            node = changed[at]
             fresh = down[node] & ~base[node] & ~down[0]
-            if fresh:
-                for use in range(use_start[node], use_start[node + 1]):
-                    gate = uses[use]
-                    word = fresh & ~down[owner[gate]]
-                    while word and burden[gate] > 0.0:
-                        touching[begin + lowest(word)] += burden[gate]
-                        word &= word - _ONE
-        for place in range(known):
-            node = changed[place]
+            if fresh == 0:
+                continue
+            for use in range(use_start[node], use_start[node + 1]):
+                gate = uses[use]
+                word = fresh & ~down[owner[gate]]
+                place = member_start[gate]
+                while members[place] != node:
+                    place += 1
+                while word and of_member[place] > 0.0:
+                    joined[begin + lowest(word)] += of_member[place]
+                    word &= word - _ONE
+        for at in range(known):
+            node = changed[at]
             down[node], base[node], marked[node] = 0, 0, False
-    return deadly, touching
+    return deadly, joined

@@ -6,9 +6,9 @@ probability lies that it is down. Both hold for any probabilities; they are narr
 The upper bound adds to the pairs all that takes the service down without one of them. That needs a triple, or two
 disjoint pairs, as `impact.failing_triples` says; their weight is a first bound. Where it is too coarse, triples are
 tried, the likeliest of them. One that takes the service down counts in full. One that does not needs more failures, and
-these do nothing beyond their own effects and those of the triple unless one of them touches a gate that the triple
-touches, or two break a gate together, or three touch one gate with several to spare. So it counts by the sum of these
-probabilities, which are independent of it.
+these do nothing beyond their own effects and those of the triple unless one of them takes down further members of a
+gate that the triple touches, or two break a gate together, or three take down one member each of a gate with several
+to spare. So it counts by the sum of these probabilities, which are independent of it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ import numpy.typing as npt
 
 from impact.closure import Closure, Floats, Int32s
 from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, fall_alone, find_pairs, turned
-from impact.failing_triples import SCALE, find_triples, try_triples
+from impact.failing_triples import SCALE, find_triples, joining, try_triples
 
 MOST_PAIRS = 4_000_000
 """For each node those that take it down: 12 bytes each."""
-MOST_TRIPLES = 1_000_000
-"""That are tried; the others count in full."""
+MOST_TRIPLES = 2_000_000
+"""That are tried at a time; the others count in full."""
 _LARGEST = 2**21
 """Nodes: a triple is one number of 64 bits."""
-_SHARES = (1 / 3, 1 / 20)
-"""Of the width that is left: what triples that are not tried may take of it, at first and then."""
+_EXPECTED = 0.3
+"""Of the weight of triples: what is usually left of it when they are tried."""
+_SHARES = (1 / 4, 1 / 20)
+"""Of the width that is left: what triples that are not tried may take of it, at least at first, and then."""
 
 Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s]
 
@@ -105,36 +107,47 @@ class _Found:
     pairs: Int32s
     weight: float
 
-    def triples(self, own: Floats, least: float) -> tuple[Int32s, Floats, float, float]:
+    def triples(self, own: Floats, least: float, below: float) -> tuple[Int32s, Floats, float, float]:
         """See `find_triples`."""
         return find_triples(
             *self.gates, self.entry_start, self.entry_node, self.entry_place, self.masks, self.pair_start,
-            self.pairs, own, least, MOST_TRIPLES if np.isfinite(least) else 0,
+            self.pairs, own, least, below, MOST_TRIPLES if np.isfinite(least) else 0,
         )  # fmt: skip
 
     def tried(self, own: Floats, triples: Int32s) -> tuple[Bools, Floats]:
         """See `try_triples`."""
-        return try_triples(
-            *self.gates, self.fall_start, self.fallen, self.touch_start, self.touched, self.entry_start,
-            self.entry_node, own, triples,
+        gate_start, _, member_start, _ = self.gates
+        burdens = joining(
+            gate_start, member_start, self.touch_start, self.touched, self.masks, self.entry_start,
+            self.entry_node, self.entry_place, own,
         )  # fmt: skip
+        return try_triples(
+            *self.gates, self.fall_start, self.fallen, self.touch_start, self.touched, *burdens, triples
+        )
 
 
 def _left_out(
     found: _Found, pairs: Int32s, own: Floats, allowed: float, deadline: Callable[[], bool]
 ) -> tuple[float, int]:
     """How likely at most the service is down without any of its pairs, and up to how many failures were tried."""
-    _, scale, disjoint, singles = found.triples(own, np.inf)
+    _, scale, disjoint, singles = found.triples(own, np.inf, np.inf)
     bound, order = float(scale.sum()) + disjoint, 2
-    for share in _SHARES:
+    enough = (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED)
+    tried, below = disjoint, np.inf
+    for spared in (max(_SHARES[0] * allowed, enough), _SHARES[1] * allowed):
         if bound <= allowed or deadline():
             break
-        rows, rest, _, _ = found.triples(own, _cut(scale, share * max(allowed, 0.0)))
-        deadly, touching = found.tried(own, rows)
+        least = _cut(scale, max(spared, 0.0))
+        rows, rest, _, _ = found.triples(own, least, below)
+        deadly, joined = found.tried(own, rows)
         chances = own[rows].prod(axis=1)
-        further = np.minimum(1.0, touching + found.weight + singles)
+        further = np.minimum(1.0, joined + found.weight + singles)
         further[deadly] = ~_holding(rows[deadly], pairs, len(own))
-        bound, order = min(bound, float(rest.sum()) + disjoint + float(chances @ further)), 3
+        tried += float(chances @ further)
+        bound, order = min(bound, tried + float(rest.sum())), 3
+        if len(rows) == MOST_TRIPLES:
+            break
+        below = least
     return bound, order
 
 
