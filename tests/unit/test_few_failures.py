@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cmdb.model.topology import TopologyEdge
 from impact import few_failures
 from impact.closure import Closure
 from impact.few_failures import FewFailures
@@ -76,6 +77,45 @@ def test_what_no_pair_does_is_bounded_from_above(drawn: Drawn, allowed: float) -
     rest.__dict__["fatal"] = {f for f in truth.fatal if 0 not in f and not any(pair <= f for pair in pairs)}
     _, of_pairs = few_failures._between(few.pairs, own)
     assert few.most - of_pairs >= rest.unavailability(own) * (1 - 1e-9) - 1e-15 or few.most == 1.0
+
+
+@compiled_on_first_use
+@given(residues(), st.data())
+def test_the_upper_bound_holds_where_failures_are_rare(drawn: Drawn, data: st.DataObject) -> None:
+    """There a part that was left out of it would show: nothing else in it is as large."""
+    residue, truth, _ = drawn
+    figure = st.sampled_from([0.0, 1e-5, 1e-2])
+    own = np.array([0.0, *(data.draw(figure) for _ in range(residue.size - 1))])
+    assert found(residue, own, 0.0).most >= truth.unavailability(own) * (1 - 1e-9)
+
+
+NEEDS_MORE_THAN_THREE = {
+    "two pairs": [bundle("s", "ab"), bundle("a", "cd"), bundle("b", "ef")],
+    "two triples": [bundle("s", "ab"), bundle("a", "cde"), bundle("b", "fgh")],
+    "a triple and one beside it": [bundle("s", "cdef")],
+    "a triple and one beside what it takes down": [bundle("s", "ac"), bundle("a", "def")],
+    "a triple and a pair": [bundle("s", "ab"), bundle("a", "cd"), bundle("b", "efg")],
+    "two pairs through a third gate": [
+        bundle("s", "ac"),
+        bundle("a", "bd"),
+        bundle("b", "ef"),
+        bundle("d", "gh"),
+    ],
+}
+
+
+@pytest.mark.parametrize("edges", NEEDS_MORE_THAN_THREE.values(), ids=NEEDS_MORE_THAN_THREE)
+@pytest.mark.parametrize("allowed", [0.0, 1.0])
+def test_what_needs_more_than_three_failures_is_bounded(
+    edges: list[list[TopologyEdge]], allowed: float
+) -> None:
+    names = "".join(sorted({edge.source + edge.target for some in edges for edge in some}))
+    names = "s" + "".join(sorted(set(names) - {"s"}))
+    closure, truth = named(names, *edges)
+    own = np.array([0.0 if name in "sab" else 1e-3 for name in truth.names])
+    few = found(closure, own, allowed)
+    assert few.least == 0.0
+    assert few.most >= truth.unavailability(own) * (1 - 1e-9)
 
 
 @compiled_on_first_use
