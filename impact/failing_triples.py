@@ -12,6 +12,8 @@ to spare, three single failures.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from impact.closure import Floats, Int32s, memberships, owners
@@ -57,7 +59,7 @@ def _enter(
     if weight >= least and filled < len(rows):
         rows[filled, 0], rows[filled, 1], rows[filled, 2] = a, b, c
         return filled + 1
-    scale[max(0, SCALE - 1 + int(np.floor(np.log2(weight))))] += weight
+    scale[max(0, SCALE - 2 + math.frexp(weight)[1])] += weight
     return filled
 
 
