@@ -5,8 +5,9 @@ included; where `exact`, both ends are the truth but for rounding. Everything is
 positive figures: 1 - 1e-9 has lost its digits before it is used.
 
 How: the single points of failure are a plain product. What is left without them (`impact.reduction`) is solved by one
-decision diagram where that stays small. Otherwise by its cut sets up to an order, with a bound on all others
-(`impact.cut_diagram`): the order is raised until the interval is narrow enough or the effort is spent.
+decision diagram where that stays small. Otherwise by the pairs of failures that take it down, with a bound on all that
+more than two do (`impact.few_failures`). Where that is not narrow, as where failures are likely, and the residue is not
+large, by its cut sets up to a higher order, as diagrams (`impact.cut_diagram`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from impact.bdd import Bdd
 from impact.closure import Closure, Floats, Int32s
 from impact.cut_diagram import CutDiagram, members_first
 from impact.errors import TooManyNodes
+from impact.few_failures import FewFailures
 from impact.reduction import Reduction
 
 TARGET_WIDTH = 1e-3
@@ -29,6 +31,8 @@ DIAGRAM_NODES = 4_000_000
 EXACT_SIZE = 250
 """Nodes of a residue up to which one decision diagram is tried; beyond, none was small."""
 EXACT_NODES = 100_000
+MANY_NODES = 1_000
+"""Nodes of a residue beyond which diagrams of cut sets say no more in the time than pairs and triples do."""
 HIGHEST_ORDER = 4
 _ANOTHER_ORDER = 10_000
 """Nodes of a diagram after which another order is worth trying: it takes 16 times the nodes and 60 times the time."""
@@ -40,7 +44,8 @@ class Availability:
 
     `estimate`: an unavailability between them; the one that importances are computed at. `single_points`, `gates`,
     `components`: how many single points of failure it has, itself included, how many gates those have that can still
-    fail, and in how many parts without a CI in common these fall. `order`: of the cut sets used; None where exact.
+    fail, and in how many parts without a CI in common these fall. `order`: up to how many failures at once were looked
+    at; None where exact.
     """
 
     least_unavailability: float
@@ -142,22 +147,37 @@ def solve(
         except TooManyNodes:
             pass
     up = log_survival(unavailability[reduction.single_points])
+    few = FewFailures.of(
+        residue,
+        own,
+        lambda least: target_width * joined(up, least) * math.exp(-up),
+        deadline or (lambda: False),
+    )
     best = Solution(0.0, 1.0, 0.0, np.zeros(residue.size), 0)
+    if few is not None:
+        estimate = min(max(few.weight, few.least), few.most)
+        best = Solution(few.least, few.most, estimate, few.derivatives, few.order)
+        if residue.size > MANY_NODES or _narrow(best, up, target_width) or (deadline and deadline()):
+            return best
     limit = node_limit
     for order in range(1, HIGHEST_ORDER + 1):
-        if order == 1 and deadline is None:
+        if order == 1 and (few is not None or deadline is None):
             continue  # it says little, but at once
         try:
             diagram = CutDiagram.of(reduction, order, own, node_limit=limit)
         except TooManyNodes:
             break
         best = _better(best, diagram, order)
-        width = joined(up, best.most) - joined(up, best.least)
-        if width <= target_width * joined(up, best.most) or (deadline is not None and deadline()):
+        if _narrow(best, up, target_width) or (deadline is not None and deadline()):
             break
         if order > 1 and len(diagram.nodes) > _ANOTHER_ORDER:
             break
     return best
+
+
+def _narrow(solution: Solution, up: float, target_width: float) -> bool:
+    most = joined(up, solution.most)
+    return most - joined(up, solution.least) <= target_width * most
 
 
 def _better(best: Solution, diagram: CutDiagram, order: int) -> Solution:

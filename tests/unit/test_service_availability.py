@@ -120,7 +120,7 @@ def test_a_deadline_gives_an_interval_at_once() -> None:
     q = np.full(closure.size, 1e-2)
     reduction = Reduction.of(closure)
     solution = solve(reduction, q, exact_size=0, deadline=lambda: True)
-    assert solution.order == 1
+    assert solution.order == 2
     assert solution.least <= truth.unavailability(np.array([0.0, *q[1:]])) <= solution.most
 
 

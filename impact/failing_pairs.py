@@ -1,0 +1,302 @@
+"""What failures do alone and what two do together, of a reduced closure: found gate by gate, tried 64 at a time.
+
+Promises: exact by the least fixpoint, cycles included. A failure *touches* a gate with spares if members of it fall and
+the gate holds. Two failures do together what neither does alone only if they touch a gate in common and both together
+break it, so what is tried is found from gate to gate, and there is little of it.
+
+How: where 64 combinations are tried at once, each has its bit in the words of the nodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from impact.closure import Floats, Int32s, memberships, owners
+from impact.kernel import kernel
+
+Words = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_ONE = np.uint64(1)
+WIDEST_GATE = 64
+"""Members of a gate with spares: as many as a word has bits."""
+
+
+@kernel
+def fall_alone(
+    gate_start: Int32s, required: Int32s, member_start: Int32s, members: Int32s
+) -> tuple[Int64s, Int32s, Int64s, Int32s, Words]:
+    """(start, nodes) of what falls with each node, itself first, and (start, gates, masks) of the gates with spares
+    that it touches, with a bit for each member that falls. Node 0, the service, is not looked at."""
+    nodes = len(gate_start) - 1
+    owner = owners(gate_start)
+    use_start, uses = memberships(nodes, member_start, members)
+    fall_start = np.zeros(nodes + 1, np.int64)
+    fallen = np.empty(8 * nodes + 8, np.int32)
+    touch_start = np.zeros(nodes + 1, np.int64)
+    touched = np.empty(8 * nodes + 8, np.int32)
+    masks = np.empty(8 * nodes + 8, np.uint64)
+    fell_with = np.full(nodes, -1, np.int32)
+    seen_with = np.full(len(required), -1, np.int32)
+    mask = np.zeros(len(required), np.uint64)
+    lost = np.zeros(len(required), np.int32)
+    queue = np.empty(nodes, np.int32)
+    gates = np.empty(len(required), np.int32)
+    f, t = 0, 0
+    for cause in range(1, nodes):
+        queue[0], fell_with[cause] = cause, cause
+        filled, at, met = 1, 0, 0
+        while at < filled:
+            node = queue[at]
+            at += 1
+            for use in range(use_start[node], use_start[node + 1]):
+                gate = uses[use]
+                if seen_with[gate] != cause:
+                    seen_with[gate], mask[gate], lost[gate] = cause, 0, 0
+                    gates[met] = gate
+                    met += 1
+                size = member_start[gate + 1] - member_start[gate]
+                if size <= WIDEST_GATE:
+                    for place in range(size):
+                        if members[member_start[gate] + place] == node:
+                            mask[gate] |= _ONE << np.uint64(place)
+                lost[gate] += 1
+                dependent = owner[gate]
+                if lost[gate] > size - required[gate] and fell_with[dependent] != cause:
+                    fell_with[dependent] = cause
+                    queue[filled] = dependent
+                    filled += 1
+        while f + filled > len(fallen):
+            fallen = np.concatenate((fallen, np.empty(len(fallen), np.int32)))
+        fallen[f : f + filled] = queue[:filled]
+        f += filled
+        fall_start[cause + 1] = f
+        while t + met > len(touched):
+            touched = np.concatenate((touched, np.empty(len(touched), np.int32)))
+            masks = np.concatenate((masks, np.empty(len(masks), np.uint64)))
+        for at in range(met):
+            gate = gates[at]
+            if fell_with[owner[gate]] != cause:
+                touched[t], masks[t] = gate, mask[gate]
+                t += 1
+        touch_start[cause + 1] = t
+    return fall_start, fallen[:f], touch_start, touched[:t], masks[:t]
+
+
+@kernel
+def turned(start: Int64s, columns: Int32s, size: int) -> tuple[Int64s, Int32s, Int64s]:
+    """Rows by what was in them: (start, rows, places) of each of `size` columns."""
+    back = np.zeros(size + 1, np.int64)
+    for column in columns:
+        back[column + 1] += 1
+    for column in range(size):
+        back[column + 1] += back[column]
+    filled = back[:-1].copy()
+    rows = np.empty(len(columns), np.int32)
+    places = np.empty(len(columns), np.int64)
+    for row in range(len(start) - 1):
+        for place in range(start[row], start[row + 1]):
+            column = columns[place]
+            rows[filled[column]], places[filled[column]] = row, place
+            filled[column] += 1
+    return back, rows, places
+
+
+@kernel
+def ones(word: np.uint64) -> int:
+    """How many bits are set."""
+    count = 0
+    while word:
+        word &= word - _ONE
+        count += 1
+    return count
+
+
+@kernel
+def lowest(word: np.uint64) -> int:
+    """The number of the lowest bit set, by halves; `word` is not 0."""
+    bit = 0
+    for step in (32, 16, 8, 4, 2, 1):
+        if word & ((_ONE << np.uint64(step)) - _ONE) == 0:
+            word >>= np.uint64(step)
+            bit += step
+    return bit
+
+
+@kernel
+def settle_words(
+    required: Int32s,
+    member_start: Int32s,
+    members: Int32s,
+    owner: Int32s,
+    use_start: Int32s,
+    uses: Int32s,
+    down: Words,
+    queue: Int32s,
+    queued: Bools,
+    filled: int,
+    changed: Int32s,
+    marked: Bools,
+    known: int,
+    levels: Words,
+) -> int:
+    """Let fall what must, from the gates in `queue[:filled]` on; each node that is down in some of the 64 is entered in
+    `changed`, once, behind those that are known; how many these are. Where the service is down, no more is asked. The
+    queue is a ring of as many places as gates."""
+    at = 0
+    waiting = filled
+    ring = len(queue)
+    while waiting > 0:
+        gate = queue[at]
+        at = at + 1 if at + 1 < ring else 0
+        waiting -= 1
+        queued[gate] = False
+        spare = member_start[gate + 1] - member_start[gate] - required[gate]
+        dependent = owner[gate]
+        if spare == 0:
+            broken = np.uint64(0)
+            for place in range(member_start[gate], member_start[gate + 1]):
+                broken |= down[members[place]]
+        elif spare == 1:
+            broken = np.uint64(0)
+            once = np.uint64(0)
+            for place in range(member_start[gate], member_start[gate + 1]):
+                word = down[members[place]]
+                broken |= once & word
+                once |= word
+        else:
+            levels[: spare + 1] = 0
+            for place in range(member_start[gate], member_start[gate + 1]):
+                word = down[members[place]]
+                if word:
+                    for level in range(spare, 0, -1):
+                        levels[level] |= levels[level - 1] & word
+                    levels[0] |= word
+            broken = levels[spare]
+        if dependent != 0:
+            broken &= ~down[0]
+        if broken & ~down[dependent]:
+            down[dependent] |= broken
+            if not marked[dependent]:
+                marked[dependent] = True
+                changed[known] = dependent
+                known += 1
+            for use in range(use_start[dependent], use_start[dependent + 1]):
+                further = uses[use]
+                if not queued[further] and down[owner[further]] != ~np.uint64(0):
+                    queued[further] = True
+                    end = at + waiting
+                    queue[end if end < ring else end - ring] = further
+                    waiting += 1
+    return known
+
+
+@kernel
+def find_pairs(
+    gate_start: Int32s,
+    required: Int32s,
+    member_start: Int32s,
+    members: Int32s,
+    fall_start: Int64s,
+    fallen: Int32s,
+    touch_start: Int64s,
+    touched: Int32s,
+    masks: Words,
+    entry_start: Int64s,
+    entry_node: Int32s,
+    entry_place: Int64s,
+    wanted: Bools,
+    own: Floats,
+    most: int,
+) -> tuple[Int32s, Int32s, float, bool]:
+    """Every pair of which neither takes down alone what both do: (deadly, others, weight, complete).
+
+    `deadly`: int32[., 2], those that take the service down. `others`: int32[., 3], for each `wanted` node the others
+    that take it down. `weight`: of all others, wanted or not. Not complete where there are more than `most`.
+    """
+    nodes = len(gate_start) - 1
+    owner = owners(gate_start)
+    use_start, uses = memberships(nodes, member_start, members)
+    deadly = np.empty((1024, 2), np.int32)
+    others = np.empty((16384, 3), np.int32)
+    deaths, found = 0, 0
+    weight = 0.0
+    down = np.zeros(nodes, np.uint64)
+    base = np.zeros(nodes, np.uint64)
+    queue = np.empty(len(required) + 1, np.int32)
+    queued = np.zeros(len(required), np.bool_)
+    changed = np.empty(nodes, np.int32)
+    marked = np.zeros(nodes, np.bool_)
+    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
+    asked_for = np.full(nodes, -1, np.int32)
+    partners = np.empty(nodes, np.int32)
+    for one in range(1, nodes):
+        count = 0
+        for place in range(touch_start[one], touch_start[one + 1]):
+            gate = touched[place]
+            spare = member_start[gate + 1] - member_start[gate] - required[gate]
+            for entry in range(entry_start[gate], entry_start[gate + 1]):
+                other = entry_node[entry]
+                if other <= one or asked_for[other] == one:
+                    continue
+                if ones(masks[place] | masks[entry_place[entry]]) > spare:
+                    asked_for[other] = one
+                    partners[count] = other
+                    count += 1
+        for begin in range(0, count, 64):
+            bits = min(64, count - begin)
+            everyone = ~np.uint64(0) >> np.uint64(64 - bits)
+            known = 0
+            for place in range(fall_start[one], fall_start[one + 1]):
+                node = fallen[place]
+                down[node] = everyone
+                marked[node] = True
+                changed[known] = node
+                known += 1
+            for bit in range(bits):
+                other = partners[begin + bit]
+                for place in range(fall_start[other], fall_start[other + 1]):
+                    node = fallen[place]
+                    if not marked[node]:
+                        marked[node] = True
+                        changed[known] = node
+                        known += 1
+                    down[node] |= _ONE << np.uint64(bit)
+            for place in range(known):
+                base[changed[place]] = down[changed[place]]
+            filled = 0
+            for place in range(touch_start[one], touch_start[one + 1]):
+                queue[filled] = touched[place]
+                queued[touched[place]] = True
+                filled += 1
+            known = settle_words(
+                required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
+                changed, marked, known, levels,
+            )  # fmt: skip
+            dead = down[0]
+            for bit in range(bits):
+                if dead >> np.uint64(bit) & _ONE:
+                    if deaths == len(deadly):
+                        deadly = np.concatenate((deadly, np.empty((deaths, 2), np.int32)))
+                    deadly[deaths, 0], deadly[deaths, 1] = one, partners[begin + bit]
+                    deaths += 1
+                else:
+                    weight += own[one] * own[partners[begin + bit]]
+            for place in range(known):
+                node = changed[place]
+                fresh = down[node] & ~base[node] & ~dead
+                down[node], base[node], marked[node] = 0, 0, False
+                if not wanted[node]:
+                    continue
+                while fresh:
+                    bit = lowest(fresh)
+                    fresh &= fresh - _ONE
+                    if found == len(others):
+                        others = np.concatenate((others, np.empty((found, 3), np.int32)))
+                    others[found, 0], others[found, 1], others[found, 2] = node, one, partners[begin + bit]
+                    found += 1
+            if deaths > most or found > most:
+                return deadly[:deaths], others[:found], weight, False
+    return deadly[:deaths], others[:found], weight, True

@@ -1,0 +1,303 @@
+"""What three failures do together that no two of them do: found gate by gate, tried 64 at a time.
+
+Promises: for every set of failures that takes the service down, and has no pair that does, one of these holds: it has
+two pairs without a node in common that take members of one gate down (`Found.disjoint`); or it has one of the triples
+that `find_triples` gives or counts.
+
+Why: let v be the first node that falls of which no single failure and no pair is the cause. It falls through a gate
+whose members fell by single failures and pairs, and no two nodes are enough for that gate. So there are a pair and
+another cause of one more node, or two pairs with a node in common, or two without; or, where the gate has more than one
+to spare, three single failures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from impact.closure import Floats, Int32s, memberships, owners
+from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, Words, lowest, ones, settle_words
+from impact.kernel import kernel
+
+SCALE = 128
+"""Weights are sorted by their binary exponent, from 2^-127 on."""
+_ONE = np.uint64(1)
+_SEEN = 2**16
+"""Triples remembered lest they be counted again; what is forgotten only counts twice."""
+
+
+@kernel
+def _enter(
+    a: int,
+    b: int,
+    c: int,
+    own: Floats,
+    seen: Words,
+    least: float,
+    below: float,
+    rows: Int32s,
+    filled: int,
+    scale: Floats,
+) -> int:
+    """Weigh a triple, and keep it in `rows` if it weighs `least` or more; how many rows there are then."""
+    if a > b:
+        a, b = b, a
+    if b > c:
+        b, c = c, b
+    if a > b:
+        a, b = b, a
+    key = (np.uint64(a) << np.uint64(42)) | (np.uint64(b) << np.uint64(21)) | np.uint64(c)
+    mixed = key * np.uint64(0x9E3779B97F4A7C15)
+    slot = int(mixed >> np.uint64(48))
+    if seen[slot] == key:
+        return filled
+    seen[slot] = key
+    weight = own[a] * own[b] * own[c]
+    if weight <= 0.0 or weight >= below:
+        return filled
+    if weight >= least and filled < len(rows):
+        rows[filled, 0], rows[filled, 1], rows[filled, 2] = a, b, c
+        return filled + 1
+    scale[max(0, SCALE - 2 + math.frexp(weight)[1])] += weight
+    return filled
+
+
+@kernel
+def find_triples(
+    gate_start: Int32s,
+    required: Int32s,
+    member_start: Int32s,
+    members: Int32s,
+    entry_start: Int64s,
+    entry_node: Int32s,
+    entry_place: Int64s,
+    masks: Words,
+    pair_start: Int64s,
+    pairs: Int32s,
+    own: Floats,
+    least: float,
+    below: float,
+    most: int,
+) -> tuple[Int32s, Floats, float, float]:
+    """(rows, scale, disjoint, singles): of the triples that weigh less than `below`, those that weigh at least `least`
+    as int32[., 3], `most` of them; the weight of all others by their binary exponent; of all pairs of pairs that take
+    members of one gate down; of all triples of single failures that touch three members of one gate.
+
+    `pairs`: int32[., 3], (node, one, other) in order of nodes from `pair_start` on.
+    """
+    nodes = len(gate_start) - 1
+    rows = np.empty((most, 3), np.int32)
+    filled = 0
+    scale = np.zeros(SCALE)
+    disjoint = 0.0
+    singles = 0.0
+    seen = np.zeros(_SEEN, np.uint64)
+    single = np.zeros(nodes, np.uint64)
+    known = np.zeros((1024, 2), np.int32)  # a table of pairs: gate + 1, row of the gate's pairs
+    first = np.empty(1024, np.int32)
+    second = np.empty(1024, np.int32)
+    mask = np.empty(1024, np.uint64)
+    following = np.empty(2048, np.int32)
+    head = np.full(nodes, -1, np.int32)
+    for gate in range(len(required)):
+        begin, end = member_start[gate], member_start[gate + 1]
+        spare = end - begin - required[gate]
+        if spare == 0:
+            continue
+        low, high = entry_start[gate], entry_start[gate + 1]
+        for entry in range(low, high):
+            single[entry_node[entry]] = masks[entry_place[entry]]
+        room = 0
+        for place in range(begin, end):
+            room += pair_start[members[place] + 1] - pair_start[members[place]]
+        if 2 * room > len(known):
+            slots = len(known)
+            while slots < 2 * room:
+                slots *= 2
+            known = np.zeros((slots, 2), np.int32)
+            first, second = np.empty(slots, np.int32), np.empty(slots, np.int32)
+            mask = np.empty(slots, np.uint64)
+            following = np.empty(2 * slots, np.int32)
+        last = len(known) - 1
+        count = 0
+        for place in range(begin, end):
+            member = members[place]
+            bit = _ONE << np.uint64(place - begin)
+            for row in range(pair_start[member], pair_start[member + 1]):
+                one, other = pairs[row, 1], pairs[row, 2]
+                mixed = (np.uint64(one) << np.uint64(32) | np.uint64(other)) * np.uint64(0x9E3779B97F4A7C15)
+                slot = int(mixed >> np.uint64(33)) & last
+                while known[slot, 0] == gate + 1 and (
+                    first[known[slot, 1]] != one or second[known[slot, 1]] != other
+                ):
+                    slot = (slot + 1) & last
+                if known[slot, 0] != gate + 1:
+                    known[slot, 0], known[slot, 1] = gate + 1, count
+                    first[count], second[count] = one, other
+                    mask[count] = single[one] | single[other]
+                    count += 1
+                mask[known[slot, 1]] |= bit
+        kept = 0
+        total = 0.0
+        for pair in range(count):  # without those that the gate does not survive
+            if ones(mask[pair]) <= spare:
+                first[kept], second[kept], mask[kept] = first[pair], second[pair], mask[pair]
+                total += own[first[pair]] * own[second[pair]]
+                kept += 1
+        disjoint += total * total / 2
+        for pair in range(kept):
+            one, other = first[pair], second[pair]
+            for entry in range(low, high):
+                third = entry_node[entry]
+                if masks[entry_place[entry]] & ~mask[pair] and third != one and third != other:
+                    filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
+            for end_of in range(2):
+                shared = other if end_of else one
+                far = one if end_of else other
+                link = head[shared]
+                while link >= 0:
+                    before = link >> 1
+                    third = first[before] if link & 1 else second[before]
+                    if mask[before] != mask[pair] and third != far:
+                        filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
+                    link = following[link]
+            following[2 * pair], head[one] = head[one], 2 * pair
+            following[2 * pair + 1], head[other] = head[other], 2 * pair + 1
+        for pair in range(kept):
+            head[first[pair]] = head[second[pair]] = -1
+        if spare > 1:
+            for a in range(low, high):
+                for b in range(a + 1, high):
+                    two = masks[entry_place[a]] | masks[entry_place[b]]
+                    if ones(two) > spare or two == masks[entry_place[a]] or two == masks[entry_place[b]]:
+                        continue
+                    for c in range(b + 1, high):
+                        if ones(two | masks[entry_place[c]]) > 2:
+                            one, other, third = entry_node[a], entry_node[b], entry_node[c]
+                            singles += own[one] * own[other] * own[third]
+                            filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
+        for entry in range(low, high):
+            single[entry_node[entry]] = 0
+    return rows[:filled], scale, disjoint, singles
+
+
+@kernel
+def joining(
+    gate_start: Int32s,
+    member_start: Int32s,
+    touch_start: Int64s,
+    touched: Int32s,
+    masks: Words,
+    entry_start: Int64s,
+    entry_node: Int32s,
+    entry_place: Int64s,
+    own: Floats,
+) -> tuple[Floats, Floats]:
+    """The sum of the probabilities of all nodes that take down members of a gate which others have not taken down:
+    where the others are those of one node, over all gates that it touches; and where it is one member (per place in
+    the members of gates)."""
+    of_node = np.zeros(len(gate_start) - 1)
+    of_member = np.zeros(member_start[-1])
+    for gate in range(len(entry_start) - 1):
+        for entry in range(entry_start[gate], entry_start[gate + 1]):
+            mask = masks[entry_place[entry]]
+            chance = own[entry_node[entry]]
+            for one in range(entry_start[gate], entry_start[gate + 1]):
+                if mask & ~masks[entry_place[one]]:
+                    of_node[entry_node[one]] += chance
+            for place in range(member_start[gate + 1] - member_start[gate]):
+                if mask & ~(_ONE << np.uint64(place)):
+                    of_member[member_start[gate] + place] += chance
+    return of_node, of_member
+
+
+@kernel
+def try_triples(
+    gate_start: Int32s,
+    required: Int32s,
+    member_start: Int32s,
+    members: Int32s,
+    fall_start: Int64s,
+    fallen: Int32s,
+    touch_start: Int64s,
+    touched: Int32s,
+    of_node: Floats,
+    of_member: Floats,
+    triples: Int32s,
+) -> tuple[Bools, Floats]:
+    """(deadly, joined) of each triple: whether it takes the service down, and at most the sum of the probabilities of
+    all nodes that take down further members of gates which the triple touches. `of_node`, `of_member`: of `joining`."""
+    nodes = len(gate_start) - 1
+    owner = owners(gate_start)
+    use_start, uses = memberships(nodes, member_start, members)
+    deadly = np.zeros(len(triples), np.bool_)
+    joined = np.zeros(len(triples))
+    down = np.zeros(nodes, np.uint64)
+    base = np.zeros(nodes, np.uint64)
+    failed = np.zeros(nodes, np.uint64)
+    touching = np.zeros(len(required), np.uint64)
+    queue = np.empty(len(required) + 1, np.int32)
+    queued = np.zeros(len(required), np.bool_)
+    changed = np.empty(nodes, np.int32)
+    marked = np.zeros(nodes, np.bool_)
+    causes = np.empty(3 * 64, np.int32)
+    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
+    for begin in range(0, len(triples), 64):
+        different, known, filled = 0, 0, 0
+        for bit in range(min(64, len(triples) - begin)):
+            for which in range(3):
+                cause = triples[begin + bit, which]
+                joined[begin + bit] += of_node[cause]
+                if failed[cause] == 0:
+                    causes[different] = cause
+                    different += 1
+                failed[cause] |= _ONE << np.uint64(bit)
+        for at in range(different):
+            cause = causes[at]
+            word = failed[cause]
+            for place in range(fall_start[cause], fall_start[cause + 1]):
+                node = fallen[place]
+                if not marked[node]:
+                    marked[node] = True
+                    changed[known] = node
+                    known += 1
+                down[node] |= word
+            for place in range(touch_start[cause], touch_start[cause + 1]):
+                gate = touched[place]
+                if touching[gate] & word and not queued[gate]:
+                    queued[gate] = True
+                    queue[filled] = gate
+                    filled += 1
+                touching[gate] |= word
+        for at in range(different):
+            cause = causes[at]
+            failed[cause] = 0
+            for place in range(touch_start[cause], touch_start[cause + 1]):
+                touching[touched[place]] = 0
+        for at in range(known):
+            base[changed[at]] = down[changed[at]]
+        known = settle_words(
+            required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
+            changed, marked, known, levels,
+        )  # fmt: skip
+        for bit in range(min(64, len(triples) - begin)):
+            deadly[begin + bit] = down[0] >> np.uint64(bit) & _ONE != 0
+        for at in range(known):
+            node = changed[at]
+            fresh = down[node] & ~base[node] & ~down[0]
+            if fresh == 0:
+                continue
+            for use in range(use_start[node], use_start[node + 1]):
+                gate = uses[use]
+                word = fresh & ~down[owner[gate]]
+                place = member_start[gate]
+                while members[place] != node:
+                    place += 1
+                while word and of_member[place] > 0.0:
+                    joined[begin + lowest(word)] += of_member[place]
+                    word &= word - _ONE
+        for at in range(known):
+            node = changed[at]
+            down[node], base[node], marked[node] = 0, 0, False
+    return deadly, joined

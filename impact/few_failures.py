@@ -1,0 +1,196 @@
+"""How likely a reduced service is down, from what two failures do together, with a proved bound on what more do.
+
+Promises: `FewFailures.of` gives every pair of nodes of the residue that takes it down, and bounds between which the
+probability lies that it is down. Both hold for any probabilities; they are narrow where failures are rare.
+
+The upper bound adds to the pairs all that takes the service down without one of them. That needs a triple, or two
+disjoint pairs, as `impact.failing_triples` says; their weight is a first bound. Where it is too coarse, triples are
+tried, the likeliest of them. One that takes the service down counts in full. One that does not needs more failures, and
+these do nothing beyond their own effects and those of the triple unless one of them takes down further members of a
+gate that the triple touches, or two break a gate together, or three take down one member each of a gate with several
+to spare. So it counts by the sum of these probabilities, which are independent of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from impact.closure import Closure, Floats, Int32s
+from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, fall_alone, find_pairs, turned
+from impact.failing_triples import SCALE, find_triples, joining, try_triples
+
+MOST_PAIRS = 4_000_000
+"""For each node those that take it down: 12 bytes each."""
+MOST_TRIPLES = 2_000_000
+"""That are tried at a time; the others count in full."""
+_LARGEST = 2**21
+"""Nodes: a triple is one number of 64 bits."""
+_EXPECTED = 0.3
+"""Of the weight of triples: what is usually left of it when they are tried."""
+_SHARES = (1 / 4, 1 / 20)
+"""Of the width that is left: what triples that are not tried may take of it, at least at first, and then."""
+
+Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FewFailures:
+    """`pairs`: int32[., 2], nodes. `weight`: the sum of their probabilities; `derivatives`: of it by the probability of
+    each node, float64 per node. `least`, `most`: the bounds. `order`: up to how many failures were tried, 2 or 3."""
+
+    pairs: Int32s
+    weight: float
+    derivatives: Floats
+    least: float
+    most: float
+    order: int
+
+    @classmethod
+    def of(
+        cls,
+        residue: Closure,
+        own: Floats,
+        allowed: Callable[[float], float] = lambda least: 0.0,
+        deadline: Callable[[], bool] = lambda: False,
+    ) -> FewFailures | None:
+        """By how likely each node of the residue is down itself. None where it is too large, or a gate is.
+
+        `allowed`: how wide the interval may be, given its lower end; no more is tried than that takes, or than
+        `deadline` leaves time for.
+        """
+        sizes = np.diff(residue.member_start)
+        spared = sizes > residue.required
+        if residue.size > _LARGEST or np.any(spared & (sizes > WIDEST_GATE)):
+            return None
+        gates = residue.gate_start, residue.required, residue.member_start, residue.members
+        fall_start, fallen, touch_start, touched, masks = fall_alone(*gates)
+        entry_start, entry_node, entry_place = turned(touch_start, touched, len(sizes))
+        wanted = np.zeros(residue.size, np.bool_)
+        wanted[residue.members[np.repeat(spared, sizes)]] = True
+        pairs, others, weight, complete = find_pairs(
+            *gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
+            wanted, own, MOST_PAIRS,
+        )  # fmt: skip
+        if not complete:
+            return None
+        least, most = _between(pairs, own)
+        chances = own[pairs[:, 0]] * own[pairs[:, 1]]
+        found = _Found(
+            gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
+            *_by_node(others, residue.size), weight,
+        )  # fmt: skip
+        left_out, order = _left_out(found, pairs, own, allowed(least) - (most - least), deadline)
+        return cls(
+            pairs, float(chances.sum()), _derivatives(pairs, own), least, min(1.0, most + left_out), order
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What the kernels of `impact.failing_pairs` gave; `pairs` are those that take no service down, by node."""
+
+    gates: Shape
+    fall_start: Int64s
+    fallen: Int32s
+    touch_start: Int64s
+    touched: Int32s
+    masks: npt.NDArray[np.uint64]
+    entry_start: Int64s
+    entry_node: Int32s
+    entry_place: Int64s
+    pair_start: Int64s
+    pairs: Int32s
+    weight: float
+
+    def triples(self, own: Floats, least: float, below: float) -> tuple[Int32s, Floats, float, float]:
+        """See `find_triples`."""
+        return find_triples(
+            *self.gates, self.entry_start, self.entry_node, self.entry_place, self.masks, self.pair_start,
+            self.pairs, own, least, below, MOST_TRIPLES if np.isfinite(least) else 0,
+        )  # fmt: skip
+
+    def tried(self, own: Floats, triples: Int32s) -> tuple[Bools, Floats]:
+        """See `try_triples`."""
+        gate_start, _, member_start, _ = self.gates
+        burdens = joining(
+            gate_start, member_start, self.touch_start, self.touched, self.masks, self.entry_start,
+            self.entry_node, self.entry_place, own,
+        )  # fmt: skip
+        return try_triples(
+            *self.gates, self.fall_start, self.fallen, self.touch_start, self.touched, *burdens, triples
+        )
+
+
+def _left_out(
+    found: _Found, pairs: Int32s, own: Floats, allowed: float, deadline: Callable[[], bool]
+) -> tuple[float, int]:
+    """How likely at most the service is down without any of its pairs, and up to how many failures were tried."""
+    _, scale, disjoint, singles = found.triples(own, np.inf, np.inf)
+    bound, order = float(scale.sum()) + disjoint, 2
+    enough = (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED)
+    tried, below = disjoint, np.inf
+    for spared in (max(_SHARES[0] * allowed, enough), _SHARES[1] * allowed):
+        if bound <= allowed or deadline():
+            break
+        least = _cut(scale, max(spared, 0.0))
+        rows, rest, _, _ = found.triples(own, least, below)
+        deadly, joined = found.tried(own, rows)
+        chances = own[rows].prod(axis=1)
+        further = np.minimum(1.0, joined + found.weight + singles)
+        further[deadly] = ~_holding(rows[deadly], pairs, len(own))
+        tried += float(chances @ further)
+        bound, order = min(bound, tried + float(rest.sum())), 3
+        if len(rows) == MOST_TRIPLES:
+            break
+        below = least
+    return bound, order
+
+
+def _cut(scale: Floats, spared: float) -> float:
+    """The weight from which on triples are tried, so that the others weigh at most `spared` together."""
+    lighter = int(np.searchsorted(np.cumsum(scale), spared, side="right"))
+    return 0.0 if lighter == 0 else float(2.0 ** (lighter - SCALE + 1))
+
+
+def _holding(triples: Int32s, pairs: Int32s, size: int) -> Bools:
+    """Which triples hold one of the pairs; both ascend within a row."""
+    known = pairs[:, 0].astype(np.int64) * size + pairs[:, 1]
+    holding = np.zeros(len(triples), np.bool_)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        holding |= np.isin(triples[:, one].astype(np.int64) * size + triples[:, other], known)
+    return holding
+
+
+def _between(pairs: Int32s, own: Floats) -> tuple[float, float]:
+    """Between which the probability lies that both of a pair are down.
+
+    From below by Bonferroni: two pairs have one node in common at most. From above as if the pairs were independent:
+    they are associated.
+    """
+    if not len(pairs):
+        return 0.0, 0.0
+    chances = own[pairs[:, 0]] * own[pairs[:, 1]]
+    weight = float(chances.sum())
+    common = float(np.sum(own * _derivatives(pairs, own) ** 2))
+    with np.errstate(divide="ignore"):
+        most = float(-np.expm1(np.log1p(-chances).sum()))
+    return max(float(chances.max()), weight - (weight**2 + common) / 2), most
+
+
+def _derivatives(pairs: Int32s, own: Floats) -> Floats:
+    one, other = pairs.T
+    derivatives = np.zeros(len(own))
+    np.add.at(derivatives, one, own[other])
+    np.add.at(derivatives, other, own[one])
+    return derivatives
+
+
+def _by_node(others: Int32s, size: int) -> tuple[Int64s, Int32s]:
+    start = np.zeros(size + 1, np.int64)
+    np.cumsum(np.bincount(others[:, 0], minlength=size), out=start[1:])
+    return start, others[np.argsort(others[:, 0], kind="stable")]
