@@ -33,7 +33,7 @@ from impact.closure import Floats
 from impact.gates import CarryingEdges
 from impact.importance import Importances, importances, improvements
 from impact.mef import export_fault_tree
-from impact.redundancy import HIGHEST_ORDER, minimal_cut_sets
+from impact.redundancy import HIGHEST_ORDER, Margin, minimal_cut_sets
 from impact.service_fault_tree import fault_tree_of
 from impact.service_needs import ServiceNeeds, SinglePoint
 
@@ -102,6 +102,11 @@ class MarginType:
 
     failures: int
     at_least: bool = strawberry.field(description="Whether it may be more; counted up to 3, then 4 or more.")
+
+    @classmethod
+    def of(cls, margin: Margin) -> Self:
+        """The same for GraphQL."""
+        return cls(failures=margin.failures, at_least=margin.at_least)
 
 
 @strawberry.type(name="PredictedAvailability", description="Between `lower` and `upper`, proved.")
@@ -294,7 +299,7 @@ class ServiceAvailabilityType:
     async def redundancy_margin(self) -> MarginType:
         """How many further failures it survives, whichever they are."""
         margin = await asyncio.to_thread(lambda: self.asked.needs.margin)
-        return MarginType(failures=margin.failures, at_least=margin.at_least)
+        return MarginType.of(margin)
 
     @documented
     async def predicted(self) -> PredictedType:

@@ -18,6 +18,7 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyItem
 from cmdb_graphql.access import Action
+from cmdb_graphql.availability import MarginType
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented, documented_subscription
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
@@ -27,7 +28,6 @@ from cmdb_graphql.service_watches import Standing
 from impact.assertions import parse
 from impact.checks import BrokenGate, CheckResult, Classes, Finding, Outcome, check
 from impact.estate_figures import service_classes
-from impact.redundancy import Margin
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
@@ -152,19 +152,6 @@ class CheckReport:
     results: list[CheckResultType] = strawberry.field(description="In the order of the text.")
 
 
-@strawberry.type(name="WatchedMargin", description="How many further failures a service survives, whichever.")
-class WatchedMargin:
-    """`impact.redundancy.Margin`."""
-
-    failures: int
-    at_least: bool = strawberry.field(description="Whether it may survive more.")
-
-    @classmethod
-    def of(cls, margin: Margin) -> Self:
-        """The same for GraphQL."""
-        return cls(failures=margin.failures, at_least=margin.at_least)
-
-
 @strawberry.type(
     name="ServiceStanding", description="How a service stands, and what differs from the last event."
 )
@@ -172,7 +159,7 @@ class ServiceStanding:
     """An event of `serviceWatch`."""
 
     revision: Long
-    margin: WatchedMargin
+    margin: MarginType
     single_points: int = strawberry.field(
         description="How many items take the service down by failing alone."
     )
@@ -190,7 +177,7 @@ class ServiceStanding:
         left = [then[item] for item in sorted(then.keys() - now.keys())]
         return cls(
             revision=Long(standing.revision),
-            margin=WatchedMargin.of(standing.margin),
+            margin=MarginType.of(standing.margin),
             single_points=len(now),
             entered=[_summary(item) for item in entered[:MAX_LISTED]],
             left=[_summary(item) for item in left[:MAX_LISTED]],
