@@ -63,13 +63,13 @@ class FigureKeeper:
         """
         found = self._figures
         if found is None:
-            found = await self.exactly(topology)
+            found = await asyncio.to_thread(self._made, topology, True)
         self.start()
         return found
 
     async def exactly(self, topology: PackedTopology) -> EstateFigures:
-        """The figures of this very topology, made if need be: seconds for a million items."""
-        return await asyncio.to_thread(self._made, topology)
+        """The figures of this very topology, of the past or not, made if need be: seconds for a million items."""
+        return await asyncio.to_thread(self._made, topology, False)
 
     async def _keep(self) -> None:
         while True:
@@ -78,7 +78,7 @@ class FigureKeeper:
             begun = asyncio.get_running_loop().time()
             if self._present is not None:
                 try:
-                    await self.exactly(self._present)
+                    await asyncio.to_thread(self._made, self._present, True)
                 except CmdbError as error:
                     _log.warning(
                         "figures_not_made", error=str(error), doing="trying again at the next change"
@@ -86,8 +86,8 @@ class FigureKeeper:
             took = asyncio.get_running_loop().time() - begun
             await asyncio.sleep(max(LEAST_REST, RESTS * took))
 
-    def _made(self, topology: PackedTopology) -> EstateFigures:
-        """In a thread. One at a time: each may follow from the one before."""
+    def _made(self, topology: PackedTopology, present: bool) -> EstateFigures:
+        """In a thread. One at a time: each may follow from the one before. Those of the `present` are kept as such."""
         with self._making:
             latest = self._figures
             for known in (latest, self._past.get(topology.revision)):
@@ -98,7 +98,7 @@ class FigureKeeper:
                 made = latest.following(graph, classes)
             else:
                 made = EstateFigures.of(graph, classes)
-            if topology is self._present or latest is None or latest.topology.revision < topology.revision:
+            if present:
                 self._figures = made
             else:
                 self._past[topology.revision] = made

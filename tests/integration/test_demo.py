@@ -100,8 +100,13 @@ def impact(*services: str, **counts: int) -> dict[str, Any]:
         "explanations": [{"id": i, "facts": []} for i in ids],
     }
     every = {"down": 0, "degraded": 0, "atRisk": 0, "reduced": 0, "protected": 0} | counts
-    listed = [{"id": i} for i in ids]
-    return {"impact": {"revision": 1, "failed": [], "counts": every, "services": listed, "record": columns}}
+    listed = [
+        {"id": i, "class": "BusinessService", "name": i, "state": state.upper(), "because": []}
+        for i, state in zip(ids, services, strict=True)
+    ]
+    nobody: dict[str, Any] = {"customers": [], "teams": [], "owners": [], "agreements": []}
+    answer = {"revision": 1, "added": 0, "failed": [], "counts": every, "services": listed, "record": columns}
+    return {"impact": answer | nobody}
 
 
 ITEM = {"item": {"id": "i", "class": "C", "name": "n", "layer": "compute", "lifecycle": "LIVE"}}
@@ -124,6 +129,12 @@ NO_HISTORY = {"history": {"nodes": [], "pageInfo": {"hasNextPage": False, "endCu
 def test_a_wrong_answer_is_noticed(
     ask: Callable[[Session], object], answers: Mapping[str, Any], why: str
 ) -> None:
-    replies = {"Item": ITEM, "DemoChange": answers, "Impact": answers, "History": answers}
+    replies = {
+        "Item": ITEM,
+        "DemoChange": answers,
+        "Impact": answers,
+        "AllAffected": answers,
+        "History": answers,
+    }
     with pytest.raises(WrongAnswer, match=why):
         ask(Session(Scripted(replies), Terminal()))

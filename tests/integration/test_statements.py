@@ -40,8 +40,6 @@ SCANS = {
     "tokens.LIST": "tokens are few, and listed all",
     "verification.ANCHORS": "baselines are few, and asked all",
     "verification.TRACES": "verifying looks at everything",
-    "topology.LOAD_ITEMS": "the topology is everything",
-    "topology.LOAD_EDGES": "the topology is everything",
     "reliability.DECLARED": "what the whole estate declares is wanted",
     "reliability.OUTAGES": "the outages of the whole estate are wanted",
 }
