@@ -11,7 +11,9 @@ from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge, TopologyItem
 from impact.availability import availability
 from impact.engine import Engine
+from impact.few_failures import FewFailures
 from impact.importance import importances
+from impact.ranking import Ranking
 from impact.redundancy import minimal_cut_sets
 from impact.service_needs import ServiceNeeds
 
@@ -28,10 +30,14 @@ def compile_kernels() -> None:
     topology = PackedTopology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
     engine = Engine()
     engine.simulate_failure(topology, ["rack"], pinned={"b"})
+    flags = np.zeros(topology.size, np.uint8)
+    Ranking.of(engine.graph(topology), flags)
     needs = ServiceNeeds.of(topology, "shop")
     unavailability = np.full(len(needs.numbers), 0.01)
     availability(needs.reduction, unavailability)
     importances(needs.reduction, unavailability)
+    own = needs.reduction.own_unavailability(unavailability)
+    FewFailures.of(needs.reduction.residue, own)
     minimal_cut_sets(needs.reduction, unavailability)
     if not needs.margin.failures or needs.single_points:
         raise AssertionError("the kernels give wrong answers on this machine")

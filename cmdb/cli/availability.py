@@ -103,7 +103,7 @@ def availability_picture(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     predicted, target = answer["predicted"], answer["target"]
     text = Text.assemble((shown(answer["service"]["name"]), "bold"), " is predicted to be available ")
-    if predicted["exact"]:
+    if predicted["exact"] or _percent(predicted["lower"]) == _percent(predicted["upper"]):
         text.append(_percent(predicted["lower"]), style="bold")
     else:
         text.append(f"{_percent(predicted['lower'])} to {_percent(predicted['upper'])}", style="bold")
@@ -115,12 +115,14 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     text.append(f"  (revision {answer['revision']})", style="dim")
     yield text
     margin = answer["redundancyMargin"]
-    survives = f"{margin['failures']}{' or more' if margin['atLeast'] else ''}"
+    survives = f"survives any {margin['failures']}{' or more' if margin['atLeast'] else ''} further failures"
+    if not margin["failures"]:
+        survives = "does not survive every single failure"
     points = answer["singlePointCount"]
     yield Text.assemble(
         f"It needs {plural(answer['needs'], 'item')}; ",
         (plural(points, "single point") + " of failure", "bold red" if points else "green"),
-        f"; it survives any {survives} further {'failure' if survives == '1' else 'failures'}.",
+        f"; it {survives}.",
     )
     assumed = sum(figure["count"] for figure in answer["figures"] if figure["basis"] in _ASSUMPTIONS)
     known = sum(figure["count"] for figure in answer["figures"]) - assumed
