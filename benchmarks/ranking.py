@@ -16,9 +16,11 @@ import numpy as np
 from benchmarks.packing import packed
 from benchmarks.results import Result
 from benchmarks.synthetic import Numbers, make_estate
+from cmdb.model.columns import Int32s
 from impact.estate_figures import service_flags
 from impact.failure_graph import FailureGraph, Workspace
-from impact.failure_kernels import count_down, walk
+from impact.failure_kernels import DOWN, Arrays, Scratch, fall, take_back, walk
+from impact.kernel import kernel
 from impact.ranking import Ranking
 from impact.service_index import ServiceIndex
 
@@ -75,3 +77,16 @@ def _wrong_services(index: ServiceIndex, chosen: Numbers) -> int:
         wrong += not np.array_equal(services, index.services(number))
         wrong += len(services) != index.count_of(number)
     return wrong
+
+
+@kernel
+def count_down(arrays: Arrays, scratch: Scratch, begin: int, end: int, nodes: Int32s, counts: Int32s) -> None:
+    """How many go down when each of `nodes[begin:end]` fails alone, itself included, into `counts` at its place."""
+    for place in range(begin, end):
+        scratch.marks[nodes[place]] |= DOWN
+        scratch.down[0] = nodes[place]
+        down, noted, _ = fall(
+            arrays, scratch.marks, scratch.gates, scratch.down, scratch.touched, 1, 0, scratch.levels[1], DOWN
+        )
+        take_back(arrays, scratch.marks, scratch.gates, scratch.down, down, scratch.touched, noted)
+        counts[place] = down

@@ -25,21 +25,8 @@ from cmdb.model.columns import Int32s
 from cmdb.model.packed_columns import Columns, Label
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence, TopologyEdge, members_needed
-from impact.failure_kernels import (
-    EXTRA,
-    GATE,
-    REWRITTEN,
-    SINGLE,
-    SOFT,
-    VOID,
-    Arrays,
-    EdgeFacts,
-    Marks,
-    Scratch,
-    form_gates,
-    places,
-    restore,
-)
+from impact.failure_kernels import EXTRA, GATE, REWRITTEN, SINGLE, SOFT, VOID, Arrays, Marks, Scratch
+from impact.gate_kernels import EdgeFacts, form_gates, places, restore
 from impact.gates import RANK
 
 FEWEST_ROUNDS = 256

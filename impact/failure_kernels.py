@@ -1,4 +1,4 @@
-"""The compiled loops of the impact engine.
+"""The compiled walks of the impact engine.
 
 `impact.failure_graph` says what the arrays are, `impact.propagation` what is true of them.
 
@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
-from cmdb.model.packed_columns import Labels
 from impact.kernel import kernel, prefetch
 
 REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
@@ -25,6 +24,7 @@ FAR, NEAR, NEXT = 16, 8, 4
 """How many places ahead of a walk memory is fetched."""
 SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
 """What an entry of a dependency leads to: a dependent that needs it, a gate it is a member of, one that wants it."""
+KINDS = 3
 
 Marks = npt.NDArray[np.uint8]
 STATE_OF = np.array(
@@ -74,22 +74,6 @@ def extra_owner(arrays: Arrays, owners: Int32s, place: int) -> int:
     return other
 
 
-class EdgeFacts(NamedTuple):
-    """Edges by source, and what their labels say: hard or soft, the group (-1: none), the share that is required.
-
-    `denominator` -1: nothing is stated; 0: `numerator` is a count.
-    """
-
-    out_start: Int32s
-    target: Int32s
-    label: Labels
-    hard: Marks
-    soft: Marks
-    group: Int32s
-    numerator: Int64s
-    denominator: Int64s
-
-
 @kernel
 def _look_ahead(span: Int32s, entry: Int32s, queue: Int32s, place: int, tail: int) -> None:
     """What is visited soon lies anywhere in memory: fetch its row, and a little later what the row leads to.
@@ -112,165 +96,27 @@ def _look_at_gates(span: Int32s, entry: Int32s, gates: Int32s, queue: Int32s, pl
 
 
 @kernel
-def form_gates(
-    facts: EdgeFacts,
-    sizes: Int64s,
-    span: Int32s,
-    entry: Int32s,
-    dependent: Int32s,
-    gates: Int32s,
-    fill: bool,
-) -> None:
-    """The entries of every dependency and the gates of every dependent; twice: to count, then to fill.
-
-    Counting sets `sizes` to the number of gates and of entries, and `span[:, 0..2]` to entries per node and kind.
-    For filling `span` has the first place of each kind, and ends up as the places after the last.
-    """
-    out_start, target, label = facts.out_start, facts.target, facts.label
-    hard, soft, group = facts.hard, facts.soft, facts.group
-    n = len(out_start) - 1
-    longest = 0
-    for source in range(n):
-        longest = max(longest, out_start[source + 1] - out_start[source])
-    members = np.empty(longest + 1, np.int64)
-    singles = np.empty(longest + 1, np.int64)
-    softs = np.empty(longest + 1, np.int64)
-    gate_count = 0
-    for source in range(n):
-        grouped, single, wanted = 0, 0, 0
-        for edge in range(out_start[source], out_start[source + 1]):
-            code = label[edge]
-            if hard[code]:
-                if group[code] >= 0:
-                    # 33 bits for the target, 31 for the group; the label stays to be looked up again
-                    members[grouped] = np.int64(group[code]) << 33 | np.int64(target[edge])
-                    grouped += 1
-                else:
-                    singles[single] = target[edge]
-                    single += 1
-            elif soft[code]:
-                softs[wanted] = target[edge]
-                wanted += 1
-        if grouped:
-            sort(members, grouped)
-            begin = 0
-            while begin < grouped:
-                code = members[begin] >> 33
-                end = begin
-                size = 0
-                while end < grouped and members[end] >> 33 == code:
-                    if end == begin or members[end] != members[end - 1]:
-                        size += 1
-                    end += 1
-                required = _required(facts, source, code, size)
-                if required == size:
-                    for place in range(begin, end):
-                        singles[single] = members[place] & 0x1FFFFFFFF
-                        single += 1
-                elif required > 0:
-                    if fill:
-                        gates[gate_count, 0] = source
-                        gates[gate_count, 1] = size - required
-                    for place in range(begin, end):
-                        if place > begin and members[place] == members[place - 1]:
-                            continue
-                        member = members[place] & 0x1FFFFFFFF
-                        if fill:
-                            entry[span[member, 1]] = gate_count
-                            dependent[span[member, 1]] = source
-                        span[member, 1] += 1
-                    gate_count += 1
-                begin = end
-        if single:
-            sort(singles, single)
-            for place in range(single):
-                if place and singles[place] == singles[place - 1]:
-                    continue
-                if fill:
-                    entry[span[singles[place], 0]] = source
-                    dependent[span[singles[place], 0]] = source
-                span[singles[place], 0] += 1
-        if wanted:
-            sort(softs, wanted)
-            for place in range(wanted):
-                if place and softs[place] == softs[place - 1]:
-                    continue
-                if fill:
-                    entry[span[softs[place], 2]] = source
-                    dependent[span[softs[place], 2]] = source
-                span[softs[place], 2] += 1
-    sizes[0] = gate_count
-
-
-@kernel
-def sort(values: Int64s, count: int) -> None:
-    """Sort the first `count` values in place (Shell, with the steps of Knuth): mostly there are few."""
-    step = 1
-    while step < count // 9:
-        step = 3 * step + 1
-    while step:
-        for place in range(step, count):
-            value = values[place]
-            gap = place
-            while gap >= step and values[gap - step] > value:
-                values[gap] = values[gap - step]
-                gap -= step
-            values[gap] = value
-        step //= 3
-
-
-@kernel
-def _required(facts: EdgeFacts, source: int, wanted: int, size: int) -> int:
-    """The strictest of what the edges of a group state, all members where none states anything."""
-    required = -1
-    for edge in range(facts.out_start[source], facts.out_start[source + 1]):
-        code = facts.label[edge]
-        if not facts.hard[code] or facts.group[code] != wanted or facts.denominator[code] < 0:
-            continue
-        if facts.denominator[code] == 0:
-            needed = min(facts.numerator[code], size)
-        else:
-            needed = -((-facts.numerator[code] * size) // facts.denominator[code])
-        required = max(required, needed)
-    return size if required < 0 else required
-
-
-@kernel
-def places(span: Int32s) -> int:
-    """Turn counts per node and kind into first places; `span[:, 3]` becomes the place after the node's last."""
-    at = 0
-    for node in range(len(span)):
-        for kind in range(3):
-            count = span[node, kind]
-            span[node, kind] = at
-            at += count
-        span[node, 3] = at
-    return at
-
-
-@kernel
-def restore(span: Int32s) -> None:
-    """After filling, `span[:, kind]` is where the kind ends; make it where it begins again."""
-    at = 0
-    for node in range(len(span)):
-        ends0, ends1, ends2 = span[node, 0], span[node, 1], span[node, 2]
-        span[node, 0], span[node, 1], span[node, 2], span[node, 3] = at, ends0, ends1, ends2
-        at = ends2
-
-
-@kernel
 def fall(
-    arrays: Arrays, marks: Marks, gates: Int32s, queue: Int32s, touched: Int32s, count: int, levels: Int32s
+    arrays: Arrays,
+    marks: Marks,
+    gates: Int32s,
+    queue: Int32s,
+    touched: Int32s,
+    count: int,
+    noted: int,
+    levels: Int32s,
+    mark: int,
 ) -> tuple[int, int, int]:
-    """Who is down: the least fixpoint from the first `count` of `queue`, which are marked DOWN already.
+    """Who is down (`mark` DOWN), or at risk on top of that (AT_RISK): the least fixpoint from the first `count` of
+    `queue`, which have the mark already.
 
-    Appends the fallen to `queue`, round by round; `levels[r]` is where round r begins. A gate that lost members has
-    its slack in `gates[:, 1]` reduced by their number, and is noted in `touched` at the first. Returns how many are
-    down, how many gates are noted, and how many rounds there are.
+    Appends who gets it to `queue`, round by round; `levels[r]` is where round r begins. A gate that lost members has
+    its slack in `gates[:, 1]` reduced by their number, and is noted in `touched` at the first, after the `noted` that
+    are there. Returns how many have the mark, how many gates are noted, and how many rounds there are.
     """
     span, entry, n = arrays.span, arrays.entry, len(arrays.span)
-    stop = DOWN | PINNED
-    head, tail, noted, rounds = 0, count, 0, 1
+    stop = DOWN | PINNED | mark
+    head, tail, rounds = 0, count, 1
     levels[0] = 0
     base_gates = len(arrays.gate_slack)
     while head < tail:
@@ -286,7 +132,7 @@ def fall(
                 for at in range(span[node, 0], span[node, 1]):
                     other = entry[at]
                     if marks[other] & (stop | REWRITTEN) == 0:
-                        marks[other] |= DOWN
+                        marks[other] |= mark
                         queue[tail] = other
                         tail += 1
                 for at in range(span[node, 1], span[node, 2]):
@@ -299,7 +145,7 @@ def fall(
                             touched[noted] = gate
                             noted += 1
                         if slack < 0:
-                            marks[other] |= DOWN
+                            marks[other] |= mark
                             queue[tail] = other
                             tail += 1
             if marks[node] & EXTRA:
@@ -308,7 +154,7 @@ def fall(
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
                     if kind == SINGLE:
                         if marks[other] & stop == 0:
-                            marks[other] |= DOWN
+                            marks[other] |= mark
                             queue[tail] = other
                             tail += 1
                     elif kind == GATE:
@@ -321,7 +167,7 @@ def fall(
                                 touched[noted] = gate
                                 noted += 1
                             if slack < 0:
-                                marks[other] |= DOWN
+                                marks[other] |= mark
                                 queue[tail] = other
                                 tail += 1
                     at = arrays.x_next[at]
@@ -331,16 +177,24 @@ def fall(
 
 @kernel
 def reach(
-    arrays: Arrays, marks: Marks, gates: Int32s, queue: Int32s, count: int, levels: Int32s, causes: Int32s
+    arrays: Arrays,
+    marks: Marks,
+    gates: Int32s,
+    queue: Int32s,
+    count: int,
+    levels: Int32s,
+    causes: Int32s,
+    mark: int,
+    stop: int,
+    kinds: int,
 ) -> tuple[int, int]:
-    """Everything that plain reachability finds from the first `count` of `queue`, which are marked REACHED already.
+    """Everything that is reached, whatever redundancy says, from the first `count` of `queue`, which have the mark.
 
-    `levels` as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of
-    `queue` after the first ones the place of the node it was reached from. Returns how many are reached, and how many
-    distances.
+    Gives the `mark` to dependents that have none of `stop`; over the first `kinds` of SINGLE, GATE and SOFT. `levels`
+    as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of `queue` after
+    the first ones the place of the node it was reached from. Returns how many are reached, and how many distances.
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
-    stop = REACHED | PINNED
     explain = len(causes) > 0
     head, tail, rounds = 0, count, 1
     levels[0] = 0
@@ -353,25 +207,25 @@ def reach(
             _look_ahead(span, dependent, queue, place, tail)
             node = queue[place]
             before = tail
-            mark = marks[node]
+            extra = marks[node] & EXTRA
             if node < n:
                 # Without a branch: who is new cannot be foretold, and a wrong guess costs more than a write.
-                for at in range(span[node, 0], span[node, 3]):
+                for at in range(span[node, 0], span[node, kinds]):
                     other = dependent[at]
                     seen = marks[other]
                     fresh = np.uint8(seen & (stop | REWRITTEN) == 0)
                     queue[tail] = other
                     tail += int(fresh)
-                    marks[other] = seen | fresh
-            if mark & EXTRA:
+                    marks[other] = seen | fresh * mark
+            if extra:
                 at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind != VOID:
+                    if kind < kinds:
                         if kind == GATE:
                             other = gates[other, 0]
                         if marks[other] & stop == 0:
-                            marks[other] |= REACHED
+                            marks[other] |= mark
                             queue[tail] = other
                             tail += 1
                     at = arrays.x_next[at]
@@ -406,79 +260,6 @@ def judge_gates(
 
 
 @kernel
-def lean(
-    arrays: Arrays,
-    marks: Marks,
-    gates: Int32s,
-    queue: Int32s,
-    touched: Int32s,
-    count: int,
-    noted: int,
-    levels: Int32s,
-) -> tuple[int, int, int]:
-    """Who is at risk: the least fixpoint from the first `count` of `queue`. As `fall`, on top of it."""
-    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
-    stop = DOWN | AT_RISK | PINNED
-    head, tail, rounds = 0, count, 1
-    levels[0] = 0
-    base_gates = len(arrays.gate_slack)
-    while head < tail:
-        end = tail
-        if rounds < len(levels):
-            levels[rounds] = end
-        rounds += 1
-        for place in range(head, end):
-            _look_ahead(span, entry, queue, place, tail)
-            _look_at_gates(span, entry, gates, queue, place, tail)
-            node = queue[place]
-            if node < n:
-                for at in range(span[node, 0], span[node, 1]):
-                    other = entry[at]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        marks[other] |= AT_RISK
-                        queue[tail] = other
-                        tail += 1
-                for at in range(span[node, 1], span[node, 2]):
-                    gate = entry[at]
-                    other = gates[gate, 0]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        slack = gates[gate, 1] - 1
-                        gates[gate, 1] = slack
-                        if slack + 1 == arrays.gate_slack[gate]:
-                            touched[noted] = gate
-                            noted += 1
-                        if slack < 0:
-                            marks[other] |= AT_RISK
-                            queue[tail] = other
-                            tail += 1
-            if marks[node] & EXTRA:
-                at = extra_head(arrays.x_key, arrays.x_head, node)
-                while at >= 0:
-                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind == SINGLE:
-                        if marks[other] & stop == 0:
-                            marks[other] |= AT_RISK
-                            queue[tail] = other
-                            tail += 1
-                    elif kind == GATE:
-                        gate = other
-                        other = gates[gate, 0]
-                        if marks[other] & stop == 0:
-                            slack = gates[gate, 1] - 1
-                            gates[gate, 1] = slack
-                            if slack + 1 == arrays.x_slack[gate - base_gates]:
-                                touched[noted] = gate
-                                noted += 1
-                            if slack < 0:
-                                marks[other] |= AT_RISK
-                                queue[tail] = other
-                                tail += 1
-                    at = arrays.x_next[at]
-        head = end
-    return tail, noted, rounds - 1
-
-
-@kernel
 def degrade(
     arrays: Arrays, marks: Marks, gates: Int32s, down: Int32s, down_count: int, queue: Int32s, levels: Int32s
 ) -> tuple[int, int]:
@@ -509,44 +290,8 @@ def degrade(
                     queue[tail] = other
                     tail += 1
                 at = arrays.x_next[at]
-    head, rounds = 0, 1
-    levels[0] = 0
-    while head < tail:
-        end = tail
-        if rounds < len(levels):
-            levels[rounds] = end
-        rounds += 1
-        for place in range(head, end):
-            _look_ahead(span, entry, queue, place, tail)
-            _look_at_gates(span, entry, gates, queue, place, tail)
-            node = queue[place]
-            if node < n:
-                for at in range(span[node, 0], span[node, 1]):
-                    other = entry[at]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        marks[other] |= DEGRADED
-                        queue[tail] = other
-                        tail += 1
-                for at in range(span[node, 1], span[node, 2]):
-                    other = gates[entry[at], 0]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        marks[other] |= DEGRADED
-                        queue[tail] = other
-                        tail += 1
-            if marks[node] & EXTRA:
-                at = extra_head(arrays.x_key, arrays.x_head, node)
-                while at >= 0:
-                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind in (SINGLE, GATE):
-                        if kind == GATE:
-                            other = gates[other, 0]
-                        if marks[other] & stop == 0:
-                            marks[other] |= DEGRADED
-                            queue[tail] = other
-                            tail += 1
-                    at = arrays.x_next[at]
-        head = end
-    return tail, rounds - 1
+    none = np.empty(0, np.int32)
+    return reach(arrays, marks, gates, queue, tail, levels, none, DEGRADED, stop, SOFT)
 
 
 @kernel
@@ -614,17 +359,20 @@ def simulate(
         scratch.down[place] = node
         scratch.reached[place] = node
     down, noted, down_rounds = fall(
-        arrays, marks, gates, scratch.down, scratch.touched, count, scratch.levels[1]
+        arrays, marks, gates, scratch.down, scratch.touched, count, 0, scratch.levels[1], DOWN
     )
     risky = judge_gates(arrays, marks, gates, scratch.touched, noted, scratch.at_risk)
-    risky, noted, risk_rounds = lean(
-        arrays, marks, gates, scratch.at_risk, scratch.touched, risky, noted, scratch.levels[2]
+    risky, noted, risk_rounds = fall(
+        arrays, marks, gates, scratch.at_risk, scratch.touched, risky, noted, scratch.levels[2], AT_RISK
     )
     degraded, degraded_rounds = degrade(
         arrays, marks, gates, scratch.down, down, scratch.degraded, scratch.levels[3]
     )
     none = np.empty(0, np.int32)
-    reached, distances = reach(arrays, marks, gates, scratch.reached, count, scratch.levels[0], none)
+    stop = REACHED | PINNED
+    reached, distances = reach(
+        arrays, marks, gates, scratch.reached, count, scratch.levels[0], none, REACHED, stop, KINDS
+    )
 
     sizes = np.zeros(14, np.int64)
     sizes[0], sizes[1], sizes[2], sizes[3] = reached, down, risky, degraded
@@ -667,25 +415,13 @@ def walk(
     for place in range(len(failed)):
         marks[failed[place]] |= REACHED
         scratch.reached[place] = failed[place]
+    queue, levels, stop = scratch.reached, scratch.levels[0], REACHED | PINNED
     reached, distances = reach(
-        arrays, marks, scratch.gates, scratch.reached, len(failed), scratch.levels[0], causes
+        arrays, marks, scratch.gates, queue, len(failed), levels, causes, REACHED, stop, KINDS
     )
     nodes = scratch.reached[:reached].copy()
-    levels = scratch.levels[0, : min(distances, scratch.levels.shape[1])].copy()
+    starts = levels[: min(distances, len(levels))].copy()
     take_back(arrays, marks, scratch.gates, scratch.reached, reached, scratch.touched, 0)
     for place in range(len(pinned)):
         marks[pinned[place]] &= STANDING
-    return nodes, levels
-
-
-@kernel
-def count_down(arrays: Arrays, scratch: Scratch, begin: int, end: int, nodes: Int32s, counts: Int32s) -> None:
-    """How many go down when each of `nodes[begin:end]` fails alone, itself included, into `counts` at its place."""
-    for place in range(begin, end):
-        scratch.marks[nodes[place]] |= DOWN
-        scratch.down[0] = nodes[place]
-        down, noted, _ = fall(
-            arrays, scratch.marks, scratch.gates, scratch.down, scratch.touched, 1, scratch.levels[1]
-        )
-        take_back(arrays, scratch.marks, scratch.gates, scratch.down, down, scratch.touched, noted)
-        counts[place] = down
+    return nodes, starts

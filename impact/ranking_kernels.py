@@ -113,7 +113,7 @@ def count_each(
         scratch.marks[node] |= DOWN
         scratch.down[0] = node
         down, noted, _ = fall(
-            arrays, scratch.marks, scratch.gates, scratch.down, scratch.touched, 1, scratch.levels[1]
+            arrays, scratch.marks, scratch.gates, scratch.down, scratch.touched, 1, 0, scratch.levels[1], DOWN
         )
         lost = 0
         for at in range(down):

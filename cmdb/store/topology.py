@@ -215,7 +215,6 @@ class LiveTopology:
         """Give the topology a base of its own while questions go on, then take up what came meanwhile."""
         try:
             merged = await asyncio.to_thread(self._prepared, topology.compacted)
-            changes = await self.changes(merged.revision, self._store.committed)
             async with self._lock:
                 current = self._current
                 if current is None or self._digest != catalogue.digest:

@@ -31,7 +31,7 @@ def contents(topology: PlainTopology | PackedTopology) -> tuple[dict[str, Topolo
     return dict(topology.items), set(topology.edges())
 
 
-def same(fast: Impact, topology: PlainTopology, **question: object) -> None:
+def assert_same(fast: Impact, topology: PlainTopology, **question: object) -> None:
     """Every part of the answer is that of the plain implementation, explanations too."""
     plain = simulate_failure(topology, fast.failed, pinned=fast.pinned, **question)  # type: ignore[arg-type]
     assert list(fast.states.items()) == list(plain.states.items())
@@ -51,7 +51,7 @@ def test_the_reference_topologies(reference: Reference) -> None:
     for answer in reference.answers:
         fast = asked(packed(reference.topology), set(answer.failed), answer.pinned)
         assert dict(fast.states) == answer.state_by_id()
-        same(fast, reference.topology)
+        assert_same(fast, reference.topology)
 
 
 @settings(max_examples=300, deadline=None)
@@ -60,7 +60,7 @@ def test_random_estates(data: st.DataObject) -> None:
     topology = data.draw(estates())
     failed = data.draw(chosen(topology))
     pinned = frozenset(data.draw(chosen(topology, 1)) - failed)
-    same(asked(packed(topology), set(failed), pinned), topology)
+    assert_same(asked(packed(topology), set(failed), pinned), topology)
 
 
 @settings(max_examples=150, deadline=None)
@@ -73,7 +73,7 @@ def test_fewer_edges_by_confidence_and_type(data: st.DataObject) -> None:
     types = data.draw(st.none() | st.frozensets(st.sampled_from(["DEPENDS_ON", "RUNS_ON", "USES"])))
     graph = FailureGraph.of(packed(topology), Carrying(confidence, types))
     fast = simulate_on(graph, WORKSPACE, set(failed))
-    same(fast, topology, minimum_confidence=confidence, relationship_types=types)
+    assert_same(fast, topology, minimum_confidence=confidence, relationship_types=types)
 
 
 def changes(data: st.DataObject, before: PlainTopology, other: PlainTopology) -> dict[str, list[object]]:
@@ -108,7 +108,7 @@ def test_an_overlay_is_as_good_as_a_new_base(data: st.DataObject) -> None:
             assert fast.dependents_of(item) == plain.dependents_of(item)
         failed = data.draw(chosen(plain))
         pinned = frozenset(data.draw(chosen(plain, 1)) - failed)
-        same(simulate_on(graph, workspace, set(failed), pinned), plain)
+        assert_same(simulate_on(graph, workspace, set(failed), pinned), plain)
 
 
 @settings(max_examples=100, deadline=None)
@@ -129,7 +129,7 @@ def test_the_past_is_an_overlay_run_backwards_and_leaves_the_present_as_it_is(da
     assert contents(back) == contents(past)
     workspace = Workspace()
     for topology, plain in ((back, past), (fast, forth), (back, past)):
-        same(simulate_on(graph.following(topology), workspace, set(data.draw(chosen(plain)))), plain)
+        assert_same(simulate_on(graph.following(topology), workspace, set(data.draw(chosen(plain)))), plain)
 
 
 def test_pages_are_parts_of_the_whole() -> None:
