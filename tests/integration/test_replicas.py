@@ -17,7 +17,7 @@ from cmdb.model.change_set import ChangeSet, DeleteEdge, DeleteItem, Operation, 
 from cmdb.model.items import EdgeFacts, EdgeKey, new_id
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology
-from cmdb.store import topology
+from cmdb.store import topology, topology_columns
 from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
 from cmdb.store.store import Store
 from cmdb.store.topology import LiveTopology
@@ -170,7 +170,7 @@ async def test_a_load_in_pieces_is_the_load_as_a_whole(
     for _ in range(40):
         await store.apply(estate.change(), ALICE)
     whole = await fresh(store)
-    monkeypatch.setattr(topology, "PIECE", piece)
+    monkeypatch.setattr(topology_columns, "PIECE", piece)
     assert contents(await fresh(store)) == contents(whole)
     assert len(whole.items) > piece
     assert whole.edge_count > 0
