@@ -22,7 +22,7 @@ from cmdb_graphql.context import Context
 from cmdb_graphql.derived_types import Confidence
 from cmdb_graphql.errors import Code, Refusal, refusal_of
 from cmdb_graphql.graph import chosen_types, topology_of
-from cmdb_graphql.impact import Answer, Question
+from cmdb_graphql.impact_answer import Answer, Question
 from cmdb_graphql.ingest import read_body, refused
 from cmdb_graphql.json_body import decode_json
 from cmdb_graphql.moments import AsOfInput

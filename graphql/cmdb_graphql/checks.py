@@ -18,7 +18,7 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyItem
 from cmdb_graphql.access import Action
-from cmdb_graphql.availability import MarginType
+from cmdb_graphql.availability_answer import MarginType
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented, documented_subscription
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of

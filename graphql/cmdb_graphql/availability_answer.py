@@ -1,0 +1,254 @@
+"""The parts of an answer about a service's availability, and the figures it is worked out from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import strawberry
+
+from cmdb.model.items import Item
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.reliability import ComponentFigure
+from cmdb.store.reliability import read_figures
+from cmdb_graphql.context import Context
+from cmdb_graphql.graph import ItemSummary
+from cmdb_graphql.reliability import FigureBasis, moment_of
+from cmdb_graphql.scalars import Long
+from impact.availability import Availability
+from impact.closure import Floats
+from impact.importance import Importances, importances
+from impact.redundancy import Margin
+from impact.service_needs import ServiceNeeds, SinglePoint
+
+MAX_PAGE = 1_000
+FIGURES_AT_ONCE = 250
+"""Items whose figures are worked out in one go, so that others get their turn between."""
+BUDGET_SHARE = 0.5
+"""Of the time a request may take: after it, the interval is as narrow as it has become."""
+HOURS_A_YEAR = 8_766.0
+
+
+@strawberry.enum(description="By which measure components are ordered.")
+class ImportanceMeasure(Enum):
+    """Fields of `impact.importance.Importances`."""
+
+    BIRNBAUM = "birnbaum"
+    CRITICALITY = "criticality"
+    FUSSELL_VESELY = "fussell_vesely"
+    RAW = "raw"
+    RRW = "rrw"
+
+
+@strawberry.enum(
+    description="REDUNDANT: a second, independent one beside it. TWICE_AS_RELIABLE: half the unavailability."
+)
+class ImprovementKind(Enum):
+    """`impact.importance.Improvement`."""
+
+    REDUNDANT = "redundant"
+    TWICE_AS_RELIABLE = "twice_as_reliable"
+
+
+@strawberry.type(
+    name="SinglePointOfFailure", description="An item whose failure alone takes the service down."
+)
+class SinglePointType:
+    """`impact.service_needs.SinglePoint`."""
+
+    item: ItemSummary
+    dominating: ItemSummary = strawberry.field(
+        description="The nearest single point of failure (or the service) through which it does so."
+    )
+    defeats: str | None = strawberry.field(
+        description="The group there that has spares, all of which it takes down; null where there is none."
+    )
+
+    @classmethod
+    def of(cls, topology: PackedTopology, point: SinglePoint) -> Self:
+        """The same for GraphQL."""
+        return cls(
+            item=ItemSummary.of(topology, point.id),
+            dominating=ItemSummary.of(topology, point.dominating),
+            defeats=point.defeats,
+        )
+
+
+@strawberry.type(
+    name="RedundancyMargin", description="How many further failures the service survives, whichever they are."
+)
+class MarginType:
+    """`impact.redundancy.Margin`."""
+
+    failures: int
+    at_least: bool = strawberry.field(description="Whether it may be more; counted up to 3, then 4 or more.")
+
+    @classmethod
+    def of(cls, margin: Margin) -> Self:
+        """The same for GraphQL."""
+        return cls(failures=margin.failures, at_least=margin.at_least)
+
+
+@strawberry.type(name="PredictedAvailability", description="Between `lower` and `upper`, proved.")
+class PredictedType:
+    """`impact.availability.Availability`."""
+
+    lower: float
+    upper: float
+    exact: bool = strawberry.field(description="Whether both are the same, but for rounding.")
+    unavailability: float = strawberry.field(description="An estimate between the two, of 1 - availability.")
+    relative_width: float = strawberry.field(
+        description="Width of the interval as a share of the unavailability."
+    )
+    hours_down_a_year: float = strawberry.field(description="The estimate in hours of 365.25 days.")
+    single_points: int = strawberry.field(description="With the service itself.")
+    gates: int = strawberry.field(description="Redundant gates that matter once all those are up.")
+    components: int = strawberry.field(description="Parts without a common item that the gates fall into.")
+
+    @classmethod
+    def of(cls, found: Availability) -> Self:
+        """The same for GraphQL."""
+        return cls(
+            lower=found.lower,
+            upper=found.upper,
+            exact=found.exact,
+            unavailability=found.estimate,
+            relative_width=found.relative_width,
+            hours_down_a_year=found.estimate * HOURS_A_YEAR,
+            single_points=found.single_points,
+            gates=found.gates,
+            components=found.components,
+        )
+
+
+@strawberry.type(name="FigureBasisCount", description="How many figures rest on what.")
+class BasisCount:
+    """Of the components of a service."""
+
+    basis: FigureBasis
+    count: int
+
+
+@strawberry.type(
+    name="CutSet", description="Items that together take the service down, none of them needless."
+)
+class CutSetType:
+    """`impact.redundancy.CutSet`."""
+
+    items: list[ItemSummary]
+    probability: float = strawberry.field(description="That all are down by themselves at a moment.")
+
+
+@strawberry.type(name="CutSets", description="Minimal cut sets, the most likely first.")
+class CutSetsType:
+    """`impact.redundancy.MinimalCutSets`."""
+
+    sets: list[CutSetType]
+    counts: list[Long] = strawberry.field(description="How many there are of each order, from 1 on.")
+    complete_order: int = strawberry.field(description="The order up to which all were looked for.")
+    truncated: bool = strawberry.field(description="Whether there are more up to that order.")
+
+
+@strawberry.type(name="ComponentImportance", description="What a component means for the service.")
+class ImportanceType:
+    """One node of `impact.importance.Importances`."""
+
+    item: ItemSummary
+    unavailability: float
+    basis: FigureBasis
+    birnbaum: float = strawberry.field(
+        description="How much the service's unavailability grows with the component's."
+    )
+    criticality: float = strawberry.field(description="How likely the service, being down, hangs on it.")
+    fussell_vesely: float = strawberry.field(
+        description="The share of the service's unavailability that would go away with its failures."
+    )
+    raw: float | None = strawberry.field(
+        description="Risk achievement worth: times more unavailable if it is down; null: infinite."
+    )
+    rrw: float | None = strawberry.field(
+        description="Risk reduction worth: times less unavailable if it never fails; null: infinite."
+    )
+
+
+@strawberry.type(name="AvailabilityGain", description="What an improvement of one component would buy.")
+class GainType:
+    """`impact.importance.Gain`."""
+
+    item: ItemSummary
+    improvement: ImprovementKind
+    availability: float = strawberry.field(description="Added to the availability of the service.")
+    hours_a_year: float = strawberry.field(description="The same in hours of 365.25 days.")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The component figures of a closure, node by node; an item that is gone meanwhile counts as perfect."""
+
+    unavailability: Floats
+    by_node: tuple[tuple[Item, ComponentFigure] | None, ...]
+
+
+class Asked:
+    """One service in one operation. What costs is computed when it is asked for, once, in a thread."""
+
+    def __init__(self, context: Context, needs: ServiceNeeds, at: int | None) -> None:
+        self.context = context
+        self.needs = needs
+        self.ids = needs.ids
+        self._at = at
+        self._figures: asyncio.Task[Figures] | None = None
+        self._until = time.monotonic() + BUDGET_SHARE * context.services.settings.request_deadline
+
+    def late(self) -> bool:
+        """Whether the time for narrowing the interval is over."""
+        return time.monotonic() > self._until
+
+    @property
+    def topology(self) -> PackedTopology:
+        """What it is true of."""
+        return self.needs.topology
+
+    async def figures(self) -> Figures:
+        """The component figures, read once."""
+        if self._figures is None:
+            self._figures = asyncio.ensure_future(self._read_figures())
+        return await asyncio.shield(self._figures)
+
+    async def _read_figures(self) -> Figures:
+        context = self.context
+        reader, until = context.reader(self._at), await moment_of(context, self._at)
+        known: dict[str, tuple[Item, ComponentFigure]] = {}
+        for start in range(0, len(self.ids), FIGURES_AT_ONCE):
+            asked = self.ids[start : start + FIGURES_AT_ONCE]
+            known |= await read_figures(reader, context.store.catalogue, asked, until, context.visible)
+        context.spend(len(known))
+        by_node = tuple(known.get(item_id) for item_id in self.ids)
+        own = [found[1].unavailability if found is not None else 0.0 for found in by_node]
+        return Figures(np.array(own), by_node)
+
+    async def compute(self, work: Callable[[Figures], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
+        """Do some work on the figures in a thread."""
+        figures = await self.figures()
+        return await asyncio.to_thread(work, figures)
+
+    @cached_property
+    def _measuring(self) -> asyncio.Task[Importances]:
+        def measured(figures: Figures) -> Importances:
+            return importances(self.needs.reduction, figures.unavailability, deadline=self.late)
+
+        return asyncio.ensure_future(self.compute(measured))
+
+    async def importances(self) -> Importances:
+        """The importance measures, computed once."""
+        return await asyncio.shield(self._measuring)
+
+    def items(self, nodes: Sequence[int]) -> list[ItemSummary]:
+        """Nodes of the closure as items."""
+        return [ItemSummary.of(self.topology, self.ids[node]) for node in nodes]
