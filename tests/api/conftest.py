@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
+from cmdb.cli import main
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.settings import Settings
 from cmdb.store.history import HEAD
@@ -157,3 +158,21 @@ async def address(api: Api) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     return Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def cmdb(
+    api: Api, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Awaitable[list[str]]]:
+    """The command line as an admin uses it on that socket: arguments in, the lines it printed out; it must succeed."""
+    monkeypatch.setenv("CMDB_URL", f"http://{address}")
+    monkeypatch.setenv("CMDB_TOKEN", api.admin)
+
+    async def run(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as ended:
+            await asyncio.to_thread(main, arguments)
+        printed = capsys.readouterr()
+        assert ended.value.code == 0, printed.err
+        return printed.out.splitlines()
+
+    return run

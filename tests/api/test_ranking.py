@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
-from cmdb.cli import main
 from tests.api.conftest import Api
 
 RANKING = """query Q($by: RankedBy! = ITEMS, $classes: [String!], $offset: Int! = 0, $asOf: AsOf, $atLeast: Long) {
@@ -109,19 +107,9 @@ async def test_who_may_not_read_gets_nothing(api: Api) -> None:
 
 
 async def test_the_command_line_draws_the_ranking(
-    api: Api, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api: Api, cmdb: Callable[..., Awaitable[list[str]]]
 ) -> None:
     await shops(api)
-    monkeypatch.setenv("CMDB_URL", f"http://{address}")
-    monkeypatch.setenv("CMDB_TOKEN", api.admin)
-
-    async def cmdb(*arguments: str) -> list[str]:
-        with pytest.raises(SystemExit) as ended:
-            await asyncio.to_thread(main, arguments)
-        printed = capsys.readouterr()
-        assert ended.value.code == 0, printed.err
-        return printed.out.splitlines()
-
     lines = await cmdb("ranking", "--class", "Server", "--limit", "1")
     assert lines[0] == "2 items by what the failure of each alone takes down  (revision 7)"
     assert lines[2].split() == ["a", "Server", "-", "2", "1", "2", "█" * 24]

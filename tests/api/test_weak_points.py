@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
-import pytest
-
-from cmdb.cli import main
 from tests.api.conftest import Api
 
 WEAK_POINTS = """query Q(
@@ -165,19 +162,9 @@ async def test_who_may_not_read_gets_nothing(api: Api) -> None:
 
 
 async def test_the_command_line_draws_the_answers(
-    api: Api, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api: Api, cmdb: Callable[..., Awaitable[list[str]]]
 ) -> None:
     await office(api)
-    monkeypatch.setenv("CMDB_URL", f"http://{address}")
-    monkeypatch.setenv("CMDB_TOKEN", api.admin)
-
-    async def cmdb(*arguments: str) -> list[str]:
-        with pytest.raises(SystemExit) as ended:
-            await asyncio.to_thread(main, arguments)
-        printed = capsys.readouterr()
-        assert ended.value.code == 0, printed.err
-        return printed.out.splitlines()
-
     lines = await cmdb("weak-points", "--of", "d", "--limit", "1")
     assert lines[0] == "5 items, 5 links: all connected  (revision 14)"
     assert lines[4].split() == ["c", "Switch", "2", "2", "+", "2", "d,", "e"]
