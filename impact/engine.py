@@ -17,7 +17,8 @@ import numpy.typing as npt
 from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence
-from impact.failure_graph import Base, Carrying, FailureGraph, Workspace
+from impact.failure_graph import Base, FailureGraph, Workspace
+from impact.gates import Carrying
 from impact.simulation import Impact, simulate_on
 
 KEPT_GRAPHS = 8
@@ -123,8 +124,7 @@ class Engine:
         if minimum_confidence == "inferred" and relationship_types is None:
             carrying = EVERYTHING
         else:
-            types = None if relationship_types is None else frozenset(relationship_types)
-            carrying = Carrying(minimum_confidence, types)
+            carrying = Carrying.of(minimum_confidence, relationship_types)
         graph = self.graph(topology, carrying)
         # Not the context manager: that would be a tenth of the time of a small answer.
         workspace = self._free()

@@ -22,32 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s
-from cmdb.model.packed_columns import Columns, Label
+from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
-from cmdb.model.topology import Confidence, TopologyEdge, members_needed
+from cmdb.model.topology import members_needed
 from impact.failure_kernels import EXTRA, GATE, REWRITTEN, SINGLE, SOFT, VOID, Arrays, Marks, Scratch
 from impact.gate_kernels import EdgeFacts, form_gates, places, restore
-from impact.gates import RANK
+from impact.gates import Carrying, CarryingEdges
 
 FEWEST_ROUNDS = 256
 _DERIVED = tuple(f"gates-1.{name}" for name in ("span", "entry", "dependent", "owner", "slack"))
 Number = TypeVar("Number", np.int8, np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class Carrying:
-    """Which edges carry failure: those of at least `minimum_confidence`, of these types (None: all)."""
-
-    minimum_confidence: Confidence = "inferred"
-    relationship_types: frozenset[str] | None = None
-
-    def strength_of(self, edge: TopologyEdge | Label) -> str | None:
-        """The strength of an edge in such a question; None if it is as if it were not there."""
-        if RANK[edge.confidence] < RANK[self.minimum_confidence]:
-            return None
-        if self.relationship_types is not None and edge.type not in self.relationship_types:
-            return None
-        return edge.strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,37 +141,27 @@ class Overlay:
             self.gates,
         )
 
-    def rewrite(self, topology: PackedTopology, carrying: Carrying, base_gates: int, source: int) -> None:
-        """Take up the edges that a dependent has now."""
+    def rewrite(self, topology: PackedTopology, edges: CarryingEdges, base_gates: int, source: int) -> None:
+        """Take up the edges that a dependent has now; it may be gone."""
         begin, end = self.runs.get(source, (0, 0))
         self.kind[begin:end] = VOID
         self.entry[begin:end] = -1
-        first = self.entries
-        singles: set[str] = set()
-        softs: set[str] = set()
-        groups: dict[str, list[TopologyEdge]] = {}
-        for edge in topology.out[source]:
-            strength = carrying.strength_of(edge)
-            if strength == "soft":
-                softs.add(edge.target)
-            elif strength == "hard" and edge.group is None:
-                singles.add(edge.target)
-            elif strength == "hard" and edge.group is not None:
-                groups.setdefault(edge.group, []).append(edge)
-        for edges in groups.values():
-            members = {edge.target for edge in edges}
-            stated = [edge.required for edge in edges if edge.required is not None]
-            required = max(members_needed(r, len(members)) for r in stated or (None,))
-            if required == len(members):
-                singles |= members
-            elif required:
-                gate = self._add_gate(source, len(members) - required)
-                for member in members:
-                    self._add(topology.number_of(member), GATE, base_gates + gate)
+        first, singles = self.entries, set[str]()
+        if not topology.out[source]:
+            self.runs[source] = (first, first)
+            return
+        item = topology.id_of(source)
+        for gate in edges.gates(item):
+            if gate.required == len(gate.members):
+                singles |= {*gate.members}
+                continue
+            number = self._add_gate(source, len(gate.members) - gate.required)
+            for member in gate.members:
+                self._add(topology.known(member), GATE, base_gates + number)
         for single in singles:
-            self._add(topology.number_of(single), SINGLE, source)
-        for wanted in softs:
-            self._add(topology.number_of(wanted), SOFT, source)
+            self._add(topology.known(single), SINGLE, source)
+        for wanted in edges.dependencies(item, "soft"):
+            self._add(topology.known(wanted), SOFT, source)
         self.runs[source] = (first, self.entries)
 
     def _add_gate(self, owner: int, slack: int) -> int:
@@ -197,9 +171,7 @@ class Overlay:
         self.gates += 1
         return self.gates - 1
 
-    def _add(self, target: int | None, kind: int, entry: int) -> None:
-        if target is None:
-            raise AssertionError("an edge of the topology ends at an item that it does not have")
+    def _add(self, target: int, kind: int, entry: int) -> None:
         if self.entries == len(self.entry):
             self.entry, self.next, self.kind = _doubled(self.entry), _doubled(self.next), _doubled(self.kind)
         slot = self._slot(target)
@@ -367,8 +339,9 @@ def _new_scratch(graph: FailureGraph, rounds: int) -> Scratch:
 def _rewritten(
     topology: PackedTopology, base: Base, overlay: Overlay, sources: Iterable[int] | Set[int]
 ) -> Overlay:
+    edges = CarryingEdges(topology, base.carrying)
     for source in sources:
-        overlay.rewrite(topology, base.carrying, len(base.gate_slack), source)
+        overlay.rewrite(topology, edges, len(base.gate_slack), source)
     return overlay
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from cmdb.model.topology import Confidence, Topology, TopologyEdge, members_needed
+from cmdb.model.topology import Confidence, Strength, Topology, TopologyEdge, members_needed
 
 RANK: dict[Confidence, int] = {"inferred": 0, "observed": 1, "declared": 2}
 
@@ -26,25 +27,58 @@ class Gate:
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CarryingEdges:
-    """The edges of a topology that carry failure in one question; the others are as if they were not there.
+class Facts(Protocol):
+    """What decides whether an edge carries failure: of an edge, or of all edges with one label."""
 
-    `minimum_confidence`: the least an edge must have. `relationship_types`: None for all.
+    @property
+    def type(self) -> str:
+        """The relationship type."""
+
+    @property
+    def strength(self) -> Strength | None:
+        """Hard, soft, or None: it carries none."""
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """Which edges carry failure in one kind of question: those of at least `minimum_confidence`, of these types.
+
+    `relationship_types`: None for all.
     """
 
-    topology: Topology
     minimum_confidence: Confidence = "inferred"
-    relationship_types: Set[str] | None = None
+    relationship_types: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, minimum_confidence: Confidence, relationship_types: Set[str] | None) -> Carrying:
+        """The same for any set."""
+        types = None if relationship_types is None else frozenset(relationship_types)
+        return cls(minimum_confidence, types)
+
+    def strength_of(self, edge: Facts) -> Strength | None:
+        """The strength of an edge in such a question; None if it is as if it were not there."""
+        if RANK[edge.confidence] < RANK[self.minimum_confidence]:
+            return None
+        if self.relationship_types is not None and edge.type not in self.relationship_types:
+            return None
+        return edge.strength
+
+
+@dataclass(frozen=True, slots=True)
+class CarryingEdges:
+    """The edges of a topology that carry failure in one question; the others are as if they were not there."""
+
+    topology: Topology
+    carrying: Carrying = Carrying()
     _gates: dict[str, tuple[Gate, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def carries(self, edge: TopologyEdge) -> bool:
         """Whether failure travels over the edge."""
-        return (
-            edge.strength is not None
-            and RANK[edge.confidence] >= RANK[self.minimum_confidence]
-            and (self.relationship_types is None or edge.type in self.relationship_types)
-        )
+        return self.carrying.strength_of(edge) is not None
 
     def dependents(self, item: str) -> list[str]:
         """The CIs that a failure of `item` may touch directly, in order of id."""

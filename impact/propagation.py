@@ -36,7 +36,7 @@ from enum import StrEnum
 
 from cmdb.model.topology import Confidence, Topology
 from impact.errors import ContradictoryScenario, UnknownItems
-from impact.gates import CarryingEdges, Gate
+from impact.gates import Carrying, CarryingEdges, Gate
 
 SERVICE_CLASSES = frozenset({"BusinessService", "ServiceOffering", "ApplicationService"})
 
@@ -115,7 +115,7 @@ def simulate_failure(
     _require_known(topology, [*failed, *stays_up])
     if both := stays_up.intersection(failed):
         raise ContradictoryScenario(both)
-    edges = CarryingEdges(topology, minimum_confidence, relationship_types)
+    edges = CarryingEdges(topology, Carrying.of(minimum_confidence, relationship_types))
 
     def falls(item: str, fallen: Rounds) -> bool:
         return item not in stays_up and any(

@@ -16,8 +16,8 @@ from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from impact.closure import Closure
 from impact.errors import UnknownItems
-from impact.failure_graph import Base, Carrying
-from impact.gates import CarryingEdges
+from impact.failure_graph import Base
+from impact.gates import Carrying, CarryingEdges
 from impact.reduction import Reduction
 from impact.redundancy import Margin, redundancy_margin
 from impact.single_points import SinglePoints, single_points
@@ -85,9 +85,7 @@ class ServiceNeeds:
         """The group that a gate of the closure was formed of."""
         owner = int(np.searchsorted(self.closure.gate_start, gate, side="right")) - 1
         members = {self._id(node) for node in self.closure.gate_members(gate).tolist()}
-        edges = CarryingEdges(
-            self.topology, self.carrying.minimum_confidence, self.carrying.relationship_types
-        )
+        edges = CarryingEdges(self.topology, self.carrying)
         formed = (found.group for found in edges.gates(self._id(owner)) if members == set(found.members))
         return next(formed, None)
 

@@ -17,9 +17,9 @@ from cmdb.model.columns import Int32s, Int64s
 from cmdb.model.packed_columns import Kind
 from cmdb.model.packed_topology import PackedTopology
 from impact.errors import ContradictoryScenario, UnknownItems
-from impact.failure_graph import Carrying, FailureGraph, Workspace
+from impact.failure_graph import FailureGraph, Workspace
 from impact.failure_kernels import Marks, simulate
-from impact.gates import CarryingEdges
+from impact.gates import Carrying, CarryingEdges
 from impact.propagation import SERVICE_CLASSES, State
 
 STATES = (State.UP, State.PROTECTED, State.REDUCED, State.AT_RISK, State.DEGRADED, State.DOWN)
@@ -48,9 +48,7 @@ class Impact:
     @cached_property
     def edges(self) -> CarryingEdges:
         """The edges that carry failure in this question."""
-        return CarryingEdges(
-            self.topology, self.carrying.minimum_confidence, self.carrying.relationship_types
-        )
+        return CarryingEdges(self.topology, self.carrying)
 
     @cached_property
     def counts(self) -> Mapping[State, int]:

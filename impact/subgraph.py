@@ -20,7 +20,7 @@ from typing import TypeAlias
 from cmdb.errors import BadRequest, NotFound
 from cmdb.model.topology import Confidence, Topology, TopologyEdge
 from impact.errors import UnknownItems
-from impact.gates import CarryingEdges
+from impact.gates import Carrying, CarryingEdges
 from impact.traversal import Neighbourhood
 
 ImpactRow: TypeAlias = tuple[str, str, int | None]
@@ -122,7 +122,7 @@ def of_impact(
         if item not in topology.items:
             raise UnknownItems([item], topology.revision)
         shown.setdefault(item, _node(topology, item, str(state), hops))
-    carrying = CarryingEdges(topology, minimum_confidence, relationship_types)
+    carrying = CarryingEdges(topology, Carrying.of(minimum_confidence, relationship_types))
     edges = sorted(
         (
             edge

@@ -123,7 +123,7 @@ class ImpactType:
         answer = self.answer
         wanted = [State(state.value) for state in states] if states is not None else list(State)
         rows = await asyncio.to_thread(answer.rows, wanted, limit + 1)
-        carrying = answer.impact.edges
+        carrying = answer.impact.carrying
         return await impact_export(
             answer.impact.topology,
             rows,

@@ -16,6 +16,7 @@ from tests.estates import Definition, built, chosen, estates, trees
 from tests.topologies import (
     gate,
     graph,
+    soft,
 )
 
 
@@ -91,14 +92,38 @@ def test_more_failures_never_take_down_less(data: st.DataObject) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_more_failures_leave_nothing_in_a_better_state(data: st.DataObject) -> None:
-    """Degraded and at risk are not degrees of one thing: each is compared by its own fixpoint."""
+    """Degraded and at risk are not degrees of one thing: each is compared by its own fixpoint.
+
+    One thing can end a degradation: what was degraded goes down altogether, and its dependents have others in its place.
+    """
     topology = data.draw(estates())
     failed = data.draw(chosen(topology))
     more = failed | data.draw(chosen(topology))
     before, after = simulate_failure(topology, failed), simulate_failure(topology, more)
-    assert set(before.degraded) <= {*after.degraded, *after.down}
+    recovered = set(before.degraded) - {*after.degraded, *after.down}
+    for item in recovered:
+        assert not any(wanted in before.down for wanted in before.edges.dependencies(item, "soft"))
+        causes = {needed for needed in before.edges.dependencies(item, "hard") if needed in before.degraded}
+        assert causes
+        assert causes <= {*after.down, *recovered}
     assert set(before.at_risk) <= {*after.at_risk, *after.down}
     assert set(before.states) <= set(after.states)
+
+
+def test_a_degraded_alternative_that_goes_down_altogether_degrades_nobody() -> None:
+    topology = graph({"shop": [gate(1, "a", "b")], "a": [soft("cache")], "kiosk": ["shop"]})
+    assert states(topology, ["cache"]) == {
+        "cache": "down",
+        "a": "degraded",
+        "shop": "degraded",
+        "kiosk": "degraded",
+    }
+    assert states(topology, ["cache", "a"]) == {
+        "cache": "down",
+        "a": "down",
+        "shop": "at_risk",
+        "kiosk": "at_risk",
+    }
 
 
 @settings(max_examples=200, deadline=None)

@@ -14,8 +14,9 @@ from cmdb.model.packed_columns import Kind
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, TopologyEdge
 from impact import ranking
-from impact.failure_graph import Carrying, FailureGraph
+from impact.failure_graph import FailureGraph
 from impact.failure_kernels import Marks
+from impact.gates import Carrying
 from impact.propagation import simulate_failure
 from impact.ranking import Ranking
 from tests.estates import built, estates

@@ -10,7 +10,7 @@ from cmdb.model.topology import TopologyEdge
 from impact.errors import InvalidFaultTree, UnknownItems
 from impact.fault_tree import FaultTree, Formula
 from impact.fault_tree_analysis import analyse
-from impact.gates import CarryingEdges
+from impact.gates import Carrying, CarryingEdges
 from impact.mef import export_fault_tree, import_fault_tree
 from impact.propagation import simulate_failure
 from impact.service_fault_tree import fault_tree_of
@@ -35,7 +35,7 @@ def test_the_top_event_happens_exactly_when_the_service_is_down(data: st.DataObj
 
 def test_only_the_edges_that_carry_failure_in_the_question_count() -> None:
     topology = built("abc", [TopologyEdge("USES", "a", "b"), TopologyEdge("RUNS_ON", "a", "c")])
-    tree = tree_of(CarryingEdges(topology, relationship_types={"USES"}), "a")
+    tree = tree_of(CarryingEdges(topology, Carrying(relationship_types=frozenset({"USES"}))), "a")
     assert list(tree.basic_events) == ["failure-a", "failure-b"]
 
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from cmdb.model.topology import PlainTopology
 from impact.closure import Closure
-from impact.failure_graph import Carrying
-from impact.gates import CarryingEdges
+from impact.gates import Carrying, CarryingEdges
 from impact.propagation import simulate_failure
 from impact.service_needs import ServiceNeeds
 from tests.estates import estates
@@ -42,7 +41,7 @@ def test_the_closure_is_that_of_the_plain_form(data: st.DataObject) -> None:
     service = data.draw(st.sampled_from(sorted(plain.items)))
     types = data.draw(st.none() | st.just(frozenset({"USES"})))
     needs = ServiceNeeds.of(topology, service, Carrying("inferred", types))
-    closure, ids = Closure.of(CarryingEdges(plain, "inferred", types), service)
+    closure, ids = Closure.of(CarryingEdges(plain, Carrying("inferred", types)), service)
     assert sorted(needs.ids) == sorted(ids)
     assert needs.ids[0] == service
     assert gates_of(needs.closure, needs.ids) == gates_of(closure, ids)

@@ -12,7 +12,8 @@ from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence, PlainTopology, TopologyEdge, TopologyItem
 from impact.errors import ContradictoryScenario, UnknownItems
 from impact.explanation import Explainer, to_columns
-from impact.failure_graph import Carrying, FailureGraph, Workspace
+from impact.failure_graph import FailureGraph, Workspace
+from impact.gates import Carrying
 from impact.propagation import State, simulate_failure
 from impact.simulation import Impact, simulate_on
 from tests import topologies
