@@ -94,7 +94,7 @@ def test_more_failures_never_take_down_less(data: st.DataObject) -> None:
 def test_more_failures_leave_nothing_in_a_better_state(data: st.DataObject) -> None:
     """Degraded and at risk are not degrees of one thing: each is compared by its own fixpoint.
 
-    One thing can end a degradation: what was degraded goes down altogether, and its dependents have others in its place.
+    One thing ends a degradation: what was degraded goes down altogether, and its dependents have others in its place.
     """
     topology = data.draw(estates())
     failed = data.draw(chosen(topology))
