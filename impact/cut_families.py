@@ -20,26 +20,17 @@ import numpy as np
 import numpy.typing as npt
 
 from impact.kernel import kernel
+from impact.node_table import FULL, Ints, number_of, scatter
 
-Ints: TypeAlias = npt.NDArray[np.int32]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 NONE, UNIT = 0, 1
-FULL = -1
 TERMINAL = 2**31 - 1
 """In place of the element of the two terminals: behind all elements."""
 
 _UNION, _WITHOUT, _UP_TO, _PRODUCT = 1, 2, 3, 16
-_COUNT, _TOP = 0, 1
-"""In `state`: how many nodes there are, and how much of the stack is in use."""
-
-
-@kernel
-def _scatter(a: int, b: int, c: int) -> int:
-    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ np.uint64(b)) * np.uint64(0xC2B2AE3D27D4EB4F)
-    x = (x ^ np.uint64(c)) * np.uint64(0x165667B19E3779F9)
-    return int((x ^ (x >> np.uint64(29))) >> np.uint64(1))
+_TOP = 1
+"""In `state`, after how many nodes there are: how much of the stack is in use."""
 
 
 @kernel
@@ -55,22 +46,7 @@ def join(nodes: Ints, unique: Ints, state: Ints, element: int, without: int, hav
         return FULL
     if having == NONE:
         return without
-    last = len(unique) - 1
-    slot = _scatter(element, without, having) & last
-    while unique[slot] != 0:
-        found = unique[slot]
-        if nodes[found, 0] == element and nodes[found, 1] == without and nodes[found, 2] == having:
-            return _wide(found)
-        slot = (slot + 1) & last
-    made = state[_COUNT]
-    if made == len(nodes):
-        return FULL
-    nodes[made, 0] = element
-    nodes[made, 1] = without
-    nodes[made, 2] = having
-    unique[slot] = made
-    state[_COUNT] = made + 1
-    return _wide(made)
+    return number_of(nodes, unique, state, element, without, having)
 
 
 @kernel
@@ -87,7 +63,7 @@ def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f
         if nodes[g, 0] < nodes[f, 0]:
             g = _wide(nodes[g, 1])
             continue
-        slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
+        slot = scatter(_WITHOUT, f, g) & (len(memo) - 1)
         if memo[slot, 0] == _WITHOUT and memo[slot, 1] == f and memo[slot, 2] == g:
             result = _wide(memo[slot, 3])
             break
@@ -111,7 +87,7 @@ def _subtract(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f
         result = join(nodes, unique, state, element, result, high)
         if result == FULL:
             break
-        slot = _scatter(_WITHOUT, f, g) & (len(memo) - 1)
+        slot = scatter(_WITHOUT, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _WITHOUT, f, g, result
     state[_TOP] = base
     return result
@@ -135,7 +111,7 @@ def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: in
         if f == g:
             result = f
             break
-        slot = _scatter(_UNION, f, g) & (len(memo) - 1)
+        slot = scatter(_UNION, f, g) & (len(memo) - 1)
         if memo[slot, 0] == _UNION and memo[slot, 1] == f and memo[slot, 2] == g:
             result = _wide(memo[slot, 3])
             break
@@ -159,7 +135,7 @@ def unite(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: in
         result = join(nodes, unique, state, element, result, high)
         if result == FULL:
             break
-        slot = _scatter(_UNION, f, g) & (len(memo) - 1)
+        slot = scatter(_UNION, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = _UNION, f, g, result
     state[_TOP] = base
     return result
@@ -176,7 +152,7 @@ def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: i
         if f <= UNIT:
             result = f
             break
-        slot = _scatter(kind, f, 0) & (len(memo) - 1)
+        slot = scatter(kind, f, 0) & (len(memo) - 1)
         if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == 0:
             result = _wide(memo[slot, 3])
             break
@@ -191,7 +167,7 @@ def _up_to(nodes: Ints, unique: Ints, memo: Ints, state: Ints, stack: Ints, f: i
         result = join(nodes, unique, state, _wide(nodes[f, 0]), result, high)
         if result == FULL:
             break
-        slot = _scatter(kind, f, 0) & (len(memo) - 1)
+        slot = scatter(kind, f, 0) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, 0, result
     state[_TOP] = base
     return result
@@ -218,7 +194,7 @@ def multiply(
         if order == 0:
             result = NONE
             break
-        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        slot = scatter(kind, f, g) & (len(memo) - 1)
         if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
             result = _wide(memo[slot, 3])
             break
@@ -254,7 +230,7 @@ def multiply(
         result = join(nodes, unique, state, element, result, high)
         if result == FULL:
             break
-        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        slot = scatter(kind, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2], memo[slot, 3] = kind, f, g, result
     state[_TOP] = base
     return result
@@ -277,7 +253,7 @@ def weigh_dropped(
         if g == UNIT:
             weight = 1.0 if order < 0 else 0.0
             break
-        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        slot = scatter(kind, f, g) & (len(memo) - 1)
         if memo[slot, 0] == kind and memo[slot, 1] == f and memo[slot, 2] == g:
             weight = float(weights[slot])
             break
@@ -306,7 +282,7 @@ def weigh_dropped(
             if f1 != NONE:
                 high += weigh_dropped(nodes, memo, weights, state, stack, q, f1, g1, order - 1)
         weight += q[element] * high
-        slot = _scatter(kind, f, g) & (len(memo) - 1)
+        slot = scatter(kind, f, g) & (len(memo) - 1)
         memo[slot, 0], memo[slot, 1], memo[slot, 2] = kind, f, g
         weights[slot] = weight
     state[_TOP] = base
@@ -446,7 +422,7 @@ def weigh_left_out(
                     if f > UNIT and g > UNIT:
                         if f > g:
                             f, g = g, f
-                        slot = _scatter(0, f, g) & (slots - 1)
+                        slot = scatter(0, f, g) & (slots - 1)
                         while seen[slot, 0] != 0 and (seen[slot, 0] != f or seen[slot, 1] != g):
                             slot = (slot + 1) & (slots - 1)
                         if seen[slot, 0] == 0:

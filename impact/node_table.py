@@ -86,7 +86,7 @@ def scatter(a: int, b: int, c: int) -> int:
 
 
 @kernel
-def number_of(nodes: Ints, unique: Ints, state: Longs, variable: int, low: int, high: int) -> int:
+def number_of(nodes: Ints, unique: Ints, state: Ints | Longs, variable: int, low: int, high: int) -> int:
     """The number of a node, which is made if there is none yet; `FULL` if there is no room for it."""
     last = len(unique) - 1
     slot = scatter(variable, low, high) & last
