@@ -1,41 +1,46 @@
-"""`cmdb serve` with somebody who watches its event loop: how long it was held, and by what.
+"""`cmdb serve` with somebody who watches its event loop: how long each step holds it, and what does.
 
     python -m benchmarks.watched_service --port 0 --data FOLDER
 
-Writes `FOLDER/lag.json` ten times a second: the longest time that the loop was held since `FOLDER/lag.reset` was last
-touched, how often it was held for more than 5 ms, and for the ten longest what the main thread was doing meanwhile.
+Writes `FOLDER/lag.json` ten times a second: the longest step since `FOLDER/lag.reset` was last touched, how many there
+were and how many took more than 5 ms, and for the ten longest what the main thread was doing.
 
-A loop that is held, and a process that is not given a core, look alike from inside. So each is written with the
-processor time that the main thread had meanwhile: with little of it, somebody else had the core or the interpreter.
+A step is one callback of the loop. It runs on asyncio's own loop, since steps of uvloop cannot be timed; the steps are
+the same. A step that holds the loop, and a machine that has no core left for it, look alike from inside: so the time
+that the main thread stood ready and waited for a core, which Linux counts, is taken off. What it waits for the
+interpreter, because another thread has it, is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
 import traceback
+from asyncio import events
 from dataclasses import asdict, dataclass
 from heapq import heappush, heappushpop
 from pathlib import Path
+from typing import Any
 
 import orjson
 import typer
-import uvloop
 
 from cmdb.settings import Settings
 from cmdb_graphql.app import SWITCH_SECONDS, Service, serving
+from cmdb_graphql.garbage import leave_to_quiet_moments
 
-STEP_SECONDS = 0.001
 HELD_SECONDS = 0.005
+LOOK_SECONDS = 0.002
 WRITTEN_EVERY = 0.1
 LONGEST_KEPT = 10
 
 
 @dataclass(order=True, slots=True)
-class Hold:
-    """The loop was held for `seconds`, in which the main thread had `cpu` seconds of a processor; and its `stack`."""
+class Step:
+    """A step took `seconds`, in which the main thread had `cpu` seconds of a processor; and its `stack`."""
 
     seconds: float
     cpu: float
@@ -43,50 +48,58 @@ class Hold:
 
 
 class Watch:
-    """Wakes up every millisecond and notes when it was late; a thread looks what the main thread does meanwhile."""
+    """Times every step of the event loop; a thread looks what the main thread does in long ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._main = threading.main_thread().ident or 0
-        self._due = 0.0
+        self._schedule = os.open(
+            f"/proc/self/task/{threading.main_thread().native_id}/schedstat", os.O_RDONLY
+        )
+        self._began = 0.0
         self._stack = ""
-        self._reset()
         self._reset_at = 0.0
+        self._reset()
 
     def start(self) -> None:
-        """Begin; call it in the event loop."""
-        self._due = time.perf_counter() + STEP_SECONDS
-        self._cpu = time.thread_time()
-        asyncio.get_running_loop().call_later(STEP_SECONDS, self._wake)
+        """Begin; steps of every loop of this process are timed from now on."""
+        run = events.Handle._run
+
+        def timed(handle: Any) -> None:  # noqa: ANN401 - asyncio's own
+            waited, cpu = self._waited(), time.thread_time()
+            self._began = began = time.perf_counter()
+            run(handle)
+            seconds = time.perf_counter() - began
+            self._began = 0.0
+            self._note(seconds - (self._waited() - waited), time.thread_time() - cpu)
+
+        events.Handle._run = timed  # type: ignore[assignment,method-assign]
         threading.Thread(target=self._look, daemon=True).start()
 
+    def _waited(self) -> float:
+        """Seconds that the main thread was ready to run and had no core."""
+        return int(os.pread(self._schedule, 100, 0).split()[1]) / 1e9
+
     def _reset(self) -> None:
-        self._longest: list[Hold] = []
-        self._woken = self._held = 0
+        self._longest: list[Step] = []
+        self._steps = self._held = 0
         self._most = 0.0
 
-    def _wake(self) -> None:
-        now, cpu = time.perf_counter(), time.thread_time()
-        late = now - self._due
-        self._woken += 1
-        self._most = max(self._most, late)
-        if late > HELD_SECONDS:
+    def _note(self, seconds: float, cpu: float) -> None:
+        self._steps += 1
+        self._most = max(self._most, seconds)
+        if seconds > HELD_SECONDS:
             self._held += 1
-            hold = Hold(late, cpu - self._cpu, self._stack)
-            if len(self._longest) < LONGEST_KEPT:
-                heappush(self._longest, hold)
-            else:
-                heappushpop(self._longest, hold)
+            keep = heappush if len(self._longest) < LONGEST_KEPT else heappushpop
+            keep(self._longest, Step(seconds, cpu, self._stack))
         self._stack = ""
-        self._due, self._cpu = now + STEP_SECONDS, cpu
-        asyncio.get_running_loop().call_later(STEP_SECONDS, self._wake)
 
     def _look(self) -> None:
         written = 0.0
         while True:
-            time.sleep(HELD_SECONDS / 2)
-            now = time.perf_counter()
-            if now > self._due + HELD_SECONDS / 2 and not self._stack:
+            time.sleep(LOOK_SECONDS)
+            now, began = time.perf_counter(), self._began
+            if began and now > began + HELD_SECONDS and not self._stack:
                 frame = sys._current_frames().get(self._main)
                 self._stack = "".join(traceback.format_stack(frame, 6)) if frame else ""
             if now > written + WRITTEN_EVERY:
@@ -99,10 +112,10 @@ class Watch:
             self._reset_at = reset.stat().st_mtime
             self._reset()
         record = {
-            "woken": self._woken,
+            "steps": self._steps,
             "held": self._held,
             "most": self._most,
-            "longest": [asdict(hold) for hold in sorted(self._longest, reverse=True)],
+            "longest": [asdict(step) for step in sorted(self._longest, reverse=True)],
         }
         partial = self._folder / "lag.partial"
         partial.write_bytes(orjson.dumps(record))
@@ -112,12 +125,13 @@ class Watch:
 def serve(port: int = 0, data: Path = Path()) -> None:
     """Run it until it is told to stop."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    leave_to_quiet_moments()
 
     async def started(_url: str, _service: Service) -> None:
         Watch(data).start()
 
     settings = Settings().model_copy(update={"port": port, "data": data})
-    uvloop.run(serving(settings, started=started))
+    asyncio.run(serving(settings, started=started))
 
 
 if __name__ == "__main__":

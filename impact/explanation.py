@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 from impact.errors import UnknownItems
@@ -109,9 +110,10 @@ class Explainer:
 
     def __init__(self, impact: Answer) -> None:
         self._impact = impact
-        self._down = _Hops(impact.down, self._why_down, dict.fromkeys(impact.failed, 0))
-        self._degraded = _Hops(impact.degraded, self._why_degraded, {}, self._down)
-        self._at_risk = _Hops(impact.at_risk, self._why_at_risk, {}, self._down)
+        down, degraded, at_risk = (partial(why, impact) for why in (_why_down, _why_degraded, _why_at_risk))
+        self._down = _Hops(impact.down, down, dict.fromkeys(impact.failed, 0))
+        self._degraded = _Hops(impact.degraded, degraded, {}, self._down)
+        self._at_risk = _Hops(impact.at_risk, at_risk, {}, self._down)
 
     def explain(self, item: str) -> Explanation:
         """Why `item` is in its state. Raises `UnknownItems` for an id the topology does not have."""
@@ -121,28 +123,6 @@ class Explainer:
                 raise UnknownItems([item], self._impact.revision)
             return Explanation(item, state, (), ())
         return Explanation(item, state, tuple(self._path(item, state)), tuple(self._facts(item, state)))
-
-    def _why_down(self, item: str, since: int) -> Iterator[str]:
-        earlier = _before(self._impact.down, since)
-        for gate in self._impact.edges.gates(item):
-            fallen = [member for member in gate.members if earlier(member)]
-            if len(gate.members) - len(fallen) < gate.required:
-                yield from fallen
-
-    def _why_degraded(self, item: str, since: int) -> Iterator[str]:
-        edges, earlier = self._impact.edges, _before(self._impact.degraded, since)
-        yield from (soft for soft in edges.dependencies(item, "soft") if soft in self._impact.down)
-        yield from (hard for hard in edges.dependencies(item, "hard") if earlier(hard))
-
-    def _why_at_risk(self, item: str, since: int) -> Iterator[str]:
-        down, earlier = self._impact.down, _before(self._impact.at_risk, since)
-        for gate in self._impact.edges.gates(item):
-            lost = [member for member in gate.members if member in down]
-            doubtful = [member for member in gate.members if earlier(member)]
-            if has_no_spare(gate, down):
-                yield from lost
-            elif len(gate.members) - len(lost) - len(doubtful) < gate.required:
-                yield from (*lost, *doubtful)
 
     def _path(self, item: str, state: State) -> Iterator[str]:
         yield item
@@ -207,6 +187,31 @@ class Explainer:
 def _before(rounds: Rounds, since: int) -> Callable[[str], bool]:
     """Whether an item had joined `rounds` before round `since`."""
     return lambda item: rounds.get(item, since) < since
+
+
+def _why_down(impact: Answer, item: str, since: int) -> Iterator[str]:
+    earlier = _before(impact.down, since)
+    for gate in impact.edges.gates(item):
+        fallen = [member for member in gate.members if earlier(member)]
+        if len(gate.members) - len(fallen) < gate.required:
+            yield from fallen
+
+
+def _why_degraded(impact: Answer, item: str, since: int) -> Iterator[str]:
+    edges, earlier = impact.edges, _before(impact.degraded, since)
+    yield from (soft for soft in edges.dependencies(item, "soft") if soft in impact.down)
+    yield from (hard for hard in edges.dependencies(item, "hard") if earlier(hard))
+
+
+def _why_at_risk(impact: Answer, item: str, since: int) -> Iterator[str]:
+    down, earlier = impact.down, _before(impact.at_risk, since)
+    for gate in impact.edges.gates(item):
+        lost = [member for member in gate.members if member in down]
+        doubtful = [member for member in gate.members if earlier(member)]
+        if has_no_spare(gate, down):
+            yield from lost
+        elif len(gate.members) - len(lost) - len(doubtful) < gate.required:
+            yield from (*lost, *doubtful)
 
 
 class _Hops:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
+from threading import Lock
 from typing import Any, Literal
 
 from cmdb.errors import CatalogueError, InvalidValue, NotFound
@@ -228,9 +229,17 @@ class Catalogue:
         return compile_catalogue({**self.entries, **entries})
 
 
-@cache
 def builtin_catalogue() -> Catalogue:
-    """The catalogue that every CMDB starts with: the YAML files in `cmdb/model/builtin`."""
+    """The catalogue that every CMDB starts with: the YAML files in `cmdb/model/builtin`. Read once a process."""
+    with _READING:  # a service asks in two threads at its start
+        return _read_builtin()
+
+
+_READING = Lock()
+
+
+@cache
+def _read_builtin() -> Catalogue:
     entries: dict[str, Entry] = {}
     folder = resources.files("cmdb.model") / "builtin"
     for file in sorted(folder.iterdir(), key=lambda f: f.name):

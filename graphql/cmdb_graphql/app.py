@@ -35,6 +35,7 @@ from cmdb_graphql.access import Action
 from cmdb_graphql.bulk import bulk_router
 from cmdb_graphql.context import Context, Services
 from cmdb_graphql.errors import refusal_of
+from cmdb_graphql.garbage import tidy
 from cmdb_graphql.ingest import ingest_router, refused
 from cmdb_graphql.observability import Metrics, RequestMetrics, configure_logging
 from cmdb_graphql.schema import BuiltSchema, SchemaRegistry
@@ -239,10 +240,13 @@ async def serving(
             service.services.topologies.start()
             warming = asyncio.create_task(asyncio.to_thread(compile_kernels), name="warm")
             service.services.figures.start()
+            loaded = asyncio.gather(warming, service.services.topologies.at_head(), return_exceptions=True)
+            tidying = asyncio.create_task(tidy(loaded, lambda: service.metrics.in_flight), name="tidy")
             try:
                 await _run(service, settings, listener, started)
             finally:
                 warming.cancel()
+                tidying.cancel()
                 await service.stop()
 
 

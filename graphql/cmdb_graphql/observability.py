@@ -100,6 +100,11 @@ class Metrics:
             registry=registry,
         )
         self.sockets = Gauge("cmdb_graphql_sockets", "Open WebSockets.", registry=registry)
+        self.in_flight = 0
+        """How many HTTP requests are being answered."""
+        Gauge(
+            "cmdb_http_requests_in_flight", "HTTP requests being answered.", registry=registry
+        ).set_function(lambda: self.in_flight)
 
     def observe(self, record: OperationRecord) -> None:
         """Count a GraphQL operation."""
@@ -123,6 +128,7 @@ class RequestMetrics:
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 500
+        self._metrics.in_flight += 1
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -133,6 +139,7 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, noted)
         finally:
+            self._metrics.in_flight -= 1
             first = scope["path"].split("/")[1]
             route = "/" + first if first in _ROUTES else "other"
             labels = (route, scope["method"] if scope["method"] in _METHODS else "other", str(status))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +33,7 @@ from cmdb_graphql.definitions import object_type
 from cmdb_graphql.derived_filters import DerivedFilters
 from cmdb_graphql.derived_inputs import DerivedInputs
 from cmdb_graphql.derived_types import DerivedTypes, read_field
+from cmdb_graphql.garbage import settle
 from cmdb_graphql.items import RelatedResolvers, item_queries
 from cmdb_graphql.mutations import mutations
 from cmdb_graphql.names import TakenNames, camel
@@ -144,7 +144,6 @@ class SchemaRegistry:
         if built is None or built.digest != current.digest:
             built = await asyncio.to_thread(BuiltSchema.of, current)
         registry = cls(catalogue, built)
-        settle_memory()
         registry._task = asyncio.create_task(registry._follow(), name="schema")
         return registry
 
@@ -179,17 +178,7 @@ class SchemaRegistry:
                 offered = self._offered
                 fits = offered.digest == catalogue.digest
                 self.schema = (offered if fits else await asyncio.to_thread(BuiltSchema.of, catalogue)).schema
-                gc.unfreeze()
-                settle_memory()
+                settle()
             except CmdbError as error:
                 _log.error("schema_not_rebuilt", error=str(error))
             self._digest = catalogue.digest
-
-
-def settle_memory() -> None:
-    """Take what is there out of garbage collection: a schema is half a million objects that live as long as it does.
-
-    Each full collection would walk them all, for 0.3 s, in the middle of somebody's request.
-    """
-    gc.collect()
-    gc.freeze()
