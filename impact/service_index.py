@@ -4,8 +4,10 @@ Promises: exact for one revision, by plain reachability over the edges that carr
 read from memory. Redundancy plays no part: what really goes down says `impact.ranking`.
 
 Form: items that are reached by the same services mostly share a *set*, since what has a single dependent, or several
-with the same set, has the set of these (a service is in its own). Sets are unions of earlier ones, as rows of bits:
-512 services to a block, so that a row of a block is one cache line, and threads take blocks of their own.
+with the same set, has the set of these (a service is in its own). Sets are unions of earlier ones, made block by block
+of 512 services: in each most sets have one of a few thousand *rows* of bits, which are kept once. A union of sets that
+have the same row is that row, without a look at its bits. A million items and 30,000 services so take 0.3 gigabytes
+instead of 2.5.
 """
 
 from __future__ import annotations
@@ -28,18 +30,22 @@ WORDS = 8
 """64-bit words of a row in a block."""
 BLOCK = 64 * WORDS
 THREADS = 2
+FAR, NEAR = 24, 8
+"""How many parts ahead memory is fetched."""
+FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceIndex:
-    """`set_of`: int32 per number; `rows`: uint64[blocks, sets, 8], bit i of block b is `service[512 * b + i]`.
-
-    `service`: int32, the numbers of the services, ascending; `size_of`: int32 per set, how many services are in it.
+    """`set_of`: int32 per number; `row_of`: int32[blocks, sets], places in `rows`: uint64[rows, 8]; bit i of a row of
+    block b is `service[512 * b + i]`. `service`: int32, the numbers of the services, ascending; `size_of`: int32 per
+    set, how many services are in it.
     """
 
     graph: FailureGraph
     service: Int32s
     set_of: Int32s
+    row_of: Int32s
     rows: Bits
     size_of: Int32s
 
@@ -56,15 +62,18 @@ class ServiceIndex:
         )
         blocks = max(1, -(-len(service) // BLOCK))
         sets = len(part_start) - 1
-        rows = np.empty((blocks, sets, WORDS), np.uint64)
+        row_of = np.zeros((blocks, sets), np.int32)
+        rows: list[Bits] = [np.empty((0, WORDS), np.uint64)] * blocks
         sizes = np.zeros((blocks, sets), np.int32)
 
         def work(numbers: Iterator[int]) -> None:
             for block in numbers:
-                unite(rows[block], part_start, part, block * BLOCK, sizes[block])
+                rows[block] = unite(row_of[block], part_start, part, block * BLOCK, sizes[block])
 
         in_threads(range(blocks), work, min(threads, blocks))
-        return cls(graph, service, set_of, rows, sizes.sum(axis=0, dtype=np.int32))
+        starts = np.cumsum([0, *map(len, rows)])
+        row_of += starts[:-1, np.newaxis].astype(np.int32)
+        return cls(graph, service, set_of, row_of, np.concatenate(rows), sizes.sum(axis=0, dtype=np.int32))
 
     def following(self, graph: FailureGraph, services: Int32s, *, threads: int = THREADS) -> ServiceIndex:
         """The index of another graph: with these sets if no edges and no services differ, else made anew."""
@@ -95,14 +104,16 @@ class ServiceIndex:
 
     def services(self, number: int) -> Int32s:
         """The numbers of the services that depend on an item, ascending; a service is among its own."""
-        words = np.ascontiguousarray(self.rows[:, self.set_of[number]]).reshape(-1)
+        words = self.rows[self.row_of[:, self.set_of[number]]].reshape(-1)
         bits = np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")
         return self.service[np.flatnonzero(bits[: len(self.service)])]
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays."""
-        return sum(array.nbytes for array in (self.service, self.set_of, self.rows, self.size_of))
+        return sum(
+            array.nbytes for array in (self.service, self.set_of, self.row_of, self.rows, self.size_of)
+        )
 
 
 @kernel
@@ -171,34 +182,88 @@ def find_sets(
 
 
 @kernel
-def unite(rows: Bits, part_start: Int32s, part: Int32s, base: int, sizes: Int32s) -> None:
-    """The rows of a block whose first service is `base`, and how many bits each has."""
-    parts = len(part)
+def unite(row_of: Int32s, part_start: Int32s, part: Int32s, base: int, sizes: Int32s) -> Bits:
+    """The distinct rows of a block whose first service is `base`; which of them each set has, and how many bits it has.
+
+    `row_of`, `sizes`: int32 per set, zeros to begin with. Row 0 is empty. Rows are found by a hash table with open
+    addressing.
+    """
+    rows, counts = np.zeros((1024, WORDS), np.uint64), np.zeros(1024, np.int32)
+    table = np.zeros(4096, np.int32)
+    made, parts = 1, len(part)
+    row = np.empty(WORDS, np.uint64)
     for number in range(len(part_start) - 1):
-        a = b = c = d = e = f = g = h = np.uint64(0)
-        for place in range(part_start[number], part_start[number + 1]):
-            if place + 16 < parts and part[place + 16] > 0:
-                prefetch(rows, 8 * np.int64(part[place + 16]))
+        begin, end = part_start[number], part_start[number + 1]
+        first, plain = 0, True
+        for place in range(begin, end):
+            if place + FAR < parts and part[place + FAR] > 0:
+                prefetch(row_of, np.int64(part[place + FAR]))
+            if place + NEAR < parts and part[place + NEAR] > 0:
+                prefetch(rows, WORDS * np.int64(row_of[part[place + NEAR]]))
             earlier = part[place]
             if earlier > 0:
-                a |= rows[earlier, 0]
-                b |= rows[earlier, 1]
-                c |= rows[earlier, 2]
-                d |= rows[earlier, 3]
-                e |= rows[earlier, 4]
-                f |= rows[earlier, 5]
-                g |= rows[earlier, 6]
-                h |= rows[earlier, 7]
-        rows[number, 0], rows[number, 1], rows[number, 2], rows[number, 3] = a, b, c, d
-        rows[number, 4], rows[number, 5], rows[number, 6], rows[number, 7] = e, f, g, h
-        for place in range(part_start[number], part_start[number + 1]):
-            bit = -1 - part[place] - base
-            if 0 <= bit < 512:
-                rows[number, bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
-        total = np.uint64(0)
+                found = row_of[earlier]
+                if found and found != first:
+                    plain = plain and not first
+                    first = found
+            elif 0 <= -1 - earlier - base < BLOCK:
+                plain = False
+        if not plain:
+            row[:] = 0
+            latest = 0
+            for place in range(begin, end):
+                earlier = part[place]
+                if earlier > 0:
+                    found = row_of[earlier]
+                    if found and found != latest:
+                        latest = found
+                        for word in range(WORDS):
+                            row[word] |= rows[found, word]
+                else:
+                    bit = -1 - earlier - base
+                    if 0 <= bit < BLOCK:
+                        row[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
+            slot = _slot(table, rows, row)
+            first = table[slot]
+            if not first:
+                first = made
+                table[slot] = made
+                rows[made] = row
+                total = np.uint64(0)
+                for word in range(WORDS):
+                    total += ones(row[word])
+                counts[made] = total
+                made += 1
+                if made == len(rows):
+                    wider = np.zeros((2 * made, WORDS), np.uint64)
+                    wider[:made] = rows
+                    more = np.zeros(2 * made, np.int32)
+                    more[:made] = counts
+                    rows, counts = wider, more
+                    table = np.zeros(4 * len(rows), np.int32)
+                    for known in range(1, made):
+                        table[_slot(table, rows, rows[known])] = known
+        row_of[number] = first
+        sizes[number] = counts[first]
+    return rows[:made].copy()
+
+
+@kernel
+def _slot(table: Int32s, rows: Bits, row: Bits) -> np.int64:
+    """Where in the hash table a row is, or belongs."""
+    mixed = np.uint64(0)
+    for word in range(WORDS):  # each with an odd factor of its own, so that no step waits for the one before
+        mixed ^= row[word] * (FACTOR + np.uint64(2 * word) * FACTOR)
+    mask = len(table) - 1
+    slot = np.int64((mixed ^ mixed >> np.uint64(32)) & np.uint64(mask))
+    while table[slot]:
+        found, same = table[slot], True
         for word in range(WORDS):
-            total += ones(rows[number, word])
-        sizes[number] = total
+            same = same and rows[found, word] == row[word]
+        if same:
+            break
+        slot = (slot + 1) & mask
+    return slot
 
 
 @kernel

@@ -20,7 +20,9 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 _HEX = np.full(256, 255, np.uint8)
 _HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
-_DIGITS = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
+_UUID = 36
+"""Characters of one."""
+_DIGITS = np.array([i for i in range(_UUID) if i not in (8, 13, 18, 23)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,15 +35,15 @@ class Texts:
     @classmethod
     def of(cls, texts: Sequence[str]) -> Self:
         """These texts."""
-        encoded = [text.encode() for text in texts]
-        return cls.of_bytes(encoded)
+        joined = "".join(texts)
+        if joined.isascii():
+            return cls(np.frombuffer(joined.encode(), np.uint8), _starts(texts))
+        return cls.of_bytes([text.encode() for text in texts])
 
     @classmethod
     def of_bytes(cls, encoded: Sequence[bytes]) -> Self:
         """These texts, encoded already."""
-        starts = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=starts[1:])
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), starts)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), _starts(encoded))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -79,6 +81,9 @@ class Ids:
         """These ids, which must be distinct and without NUL."""
         if not len(ids):
             return cls(np.empty(0, "S16"), np.empty(0, np.int32), True)
+        joined = "".join(ids)
+        if joined.isascii() and (np.diff(_starts(ids)) == _UUID).all():
+            return cls.of_array(np.frombuffer(joined.encode(), f"S{_UUID}"))
         return cls.of_array(np.array([text.encode() for text in ids], np.bytes_))
 
     @classmethod
@@ -133,6 +138,10 @@ class Ids:
         """The places of these numbers in ascending order of their ids."""
         return _sorted(self.keys[numbers]).astype(np.int64)
 
+    def arranged(self, order: Int32s, place: Int32s) -> Ids:
+        """All of them in another order: id i of the new ones is `order[i]` here, and `place` the other way round."""
+        return Ids(self.keys[order], place[self.order], self.uuids)
+
     def take(self, numbers: npt.NDArray[np.integer]) -> Ids:
         """The ids of these numbers, in their order."""
         keys = self.keys[numbers]
@@ -152,9 +161,15 @@ class Ids:
         return packed
 
 
+def _starts(texts: Sequence[str] | Sequence[bytes]) -> Int64s:
+    starts = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=starts[1:])
+    return starts
+
+
 def _packed(texts: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_] | None:
     """UUIDs in their canonical form as 16 bytes; None where one of the texts is none."""
-    if texts.dtype.itemsize != 36 or not len(texts):
+    if texts.dtype.itemsize != _UUID or not len(texts):
         return None
     characters = np.ascontiguousarray(texts).view(np.uint8).reshape(-1, 36)
     if not (characters[:, [8, 13, 18, 23]] == ord("-")).all():
@@ -170,5 +185,9 @@ def _sorted(keys: npt.NDArray[np.bytes_]) -> Int32s:
     """The order of the keys. As pairs of numbers UUIDs sort ten times faster than as text."""
     if keys.dtype.itemsize == 16 and len(keys):
         halves = np.ascontiguousarray(keys).view(">u8").reshape(-1, 2).astype(np.uint64)
-        return np.lexsort((halves[:, 1], halves[:, 0])).astype(np.int32)
+        first = np.ascontiguousarray(halves[:, 0])
+        order = np.argsort(first)
+        if (np.diff(first[order]) == 0).any():  # the first halves of two are the same: the second ones decide
+            order = np.lexsort((halves[:, 1], first))
+        return order.astype(np.int32)
     return np.argsort(keys, kind="stable").astype(np.int32)
