@@ -81,7 +81,8 @@ async def _read_items(connection: Connection) -> Pieces:
 
 async def _read_edges(connection: Connection, edge_type: str, turn: asyncio.Semaphore) -> Pieces:
     edges: Pieces = []
-    count, load = (fill(template, type=quoted(edge_type)) for template in (COUNT_EDGES, LOAD_EDGES))
+    count = fill(COUNT_EDGES, type=quoted(edge_type))
+    load = fill(LOAD_EDGES, type=quoted(edge_type))
     async with turn:
         [row] = await connection.read(count, {})
         parts = -(-row["edges"] // PART)
