@@ -5,8 +5,8 @@ means the same for every state. Follows a topology from change to change in time
 
 Form: for every dependency its entries, in `entry[span[v, 0]:span[v, 3]]`: the dependents that need it (to
 `span[v, 1]`), the gates it is a member of (to `span[v, 2]`), the dependents that want it; `dependent` says for every
-entry whom it leads to in the end. `gate_owner`, `gate_slack`:
-int32 per gate, the slack being how many members it may lose. What the topology's overlay rewrites is in the `x_`
+entry whom it leads to in the end. `gate_slack`: int32 per gate,
+how many members it may lose. What the topology's overlay rewrites is in the `x_`
 arrays: entries in chains per dependency (`x_next`), found by a hash table (`x_key`, `x_head`), gates counted on from
 those of the base. Rewritten dependents void their base entries; `FailureGraph.flagged` lists the nodes to be marked.
 """
@@ -26,11 +26,11 @@ from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import members_needed
 from impact.failure_kernels import EXTRA, GATE, REWRITTEN, SINGLE, SOFT, VOID, Arrays, Marks, Scratch
-from impact.gate_kernels import EdgeFacts, form_gates, places, restore
+from impact.gate_kernels import EdgeFacts, find_owners, form_gates, places, restore
 from impact.gates import Carrying, CarryingEdges
 
 FEWEST_ROUNDS = 256
-_DERIVED = tuple(f"gates-1.{name}" for name in ("span", "entry", "dependent", "owner", "slack"))
+_DERIVED = tuple(f"gates-2.{name}" for name in ("span", "entry", "dependent", "slack"))
 Number = TypeVar("Number", np.int8, np.int32)
 
 
@@ -43,7 +43,6 @@ class Base:
     span: Int32s
     entry: Int32s
     dependent: Int32s
-    gate_owner: Int32s
     gate_slack: Int32s
 
     @classmethod
@@ -71,18 +70,17 @@ class Base:
             columns.out_start, columns.target, columns.label, hard, soft, group, numerator, denominator
         )
         nothing = np.empty(0, np.int32)
-        form_gates(facts, sizes, span, nothing, nothing, np.empty((0, 2), np.int32), False)
+        form_gates(facts, sizes, span, nothing, nothing, nothing, False)
         entry = np.empty(places(span), np.int32)
         dependent = np.empty_like(entry)
-        gates = np.empty((int(sizes[0]), 2), np.int32)
-        form_gates(facts, sizes, span, entry, dependent, gates, True)
+        slack = np.empty(int(sizes[0]), np.int32)
+        form_gates(facts, sizes, span, entry, dependent, slack, True)
         restore(span)
-        owner, slack = np.ascontiguousarray(gates[:, 0]), np.ascontiguousarray(gates[:, 1])
-        return cls(columns, carrying, span, entry, dependent, owner, slack)
+        return cls(columns, carrying, span, entry, dependent, slack)
 
     def derived(self) -> dict[str, Int32s]:
         """The arrays in one dimension each, under names that change whenever their form does."""
-        arrays = (self.span.reshape(-1), self.entry, self.dependent, self.gate_owner, self.gate_slack)
+        arrays = (self.span.reshape(-1), self.entry, self.dependent, self.gate_slack)
         return dict(zip(_DERIVED, arrays, strict=True))
 
     @classmethod
@@ -90,17 +88,21 @@ class Base:
         """What `derived` gave for these columns and this question; None if it is not there in this form."""
         if not all(name in arrays for name in _DERIVED):
             return None
-        span, entry, dependent, owner, slack = (arrays[name] for name in _DERIVED)
+        span, entry, dependent, slack = (arrays[name] for name in _DERIVED)
         if len(span) != 4 * len(columns.ids):
             return None
-        return cls(columns, carrying, span.reshape(-1, 4), entry, dependent, owner, slack)
+        return cls(columns, carrying, span.reshape(-1, 4), entry, dependent, slack)
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, those of the columns apart."""
-        return sum(
-            a.nbytes for a in (self.span, self.entry, self.dependent, self.gate_owner, self.gate_slack)
-        )
+        return sum(a.nbytes for a in (self.span, self.entry, self.dependent, self.gate_slack))
+
+    def gate_owners(self) -> Int32s:
+        """The dependent that each gate is of: int32 per gate, found anew in linear time."""
+        owners = np.empty(len(self.gate_slack), np.int32)
+        find_owners(self.span, self.entry, self.dependent, owners)
+        return owners
 
 
 @dataclass(slots=True, eq=False)
@@ -328,7 +330,7 @@ def _new_scratch(graph: FailureGraph, rounds: int) -> Scratch:
     gates = graph.gates + 4096 + graph.gates // 64
     base = graph.base
     pairs = np.zeros((gates, 2), np.int32)
-    pairs[: len(base.gate_slack), 0], pairs[: len(base.gate_slack), 1] = base.gate_owner, base.gate_slack
+    pairs[: len(base.gate_slack), 0], pairs[: len(base.gate_slack), 1] = base.gate_owners(), base.gate_slack
     one, two, three, four = (np.empty(nodes, np.int32) for _ in range(4))
     marks = np.zeros(nodes, np.uint8)
     return Scratch(

@@ -37,7 +37,7 @@ def form_gates(
     span: Int32s,
     entry: Int32s,
     dependent: Int32s,
-    gates: Int32s,
+    slack: Int32s,
     fill: bool,
 ) -> None:
     """The entries of every dependency and the gates of every dependent; twice: to count, then to fill.
@@ -88,8 +88,7 @@ def form_gates(
                         single += 1
                 elif required > 0:
                     if fill:
-                        gates[gate_count, 0] = source
-                        gates[gate_count, 1] = size - required
+                        slack[gate_count] = size - required
                     for place in range(begin, end):
                         if place > begin and members[place] == members[place - 1]:
                             continue
@@ -175,3 +174,11 @@ def restore(span: Int32s) -> None:
         ends0, ends1, ends2 = span[node, 0], span[node, 1], span[node, 2]
         span[node, 0], span[node, 1], span[node, 2], span[node, 3] = at, ends0, ends1, ends2
         at = ends2
+
+
+@kernel
+def find_owners(span: Int32s, entry: Int32s, dependent: Int32s, owners: Int32s) -> None:
+    """The dependent of every gate, which each of its members knows."""
+    for node in range(len(span)):
+        for at in range(span[node, 1], span[node, 2]):
+            owners[entry[at]] = dependent[at]

@@ -132,7 +132,7 @@ def _closure(topology: PackedTopology, numbers: Int32s, carrying: Carrying) -> C
     gate_of = entry[_ranges(span[:, 1], gate_counts)]
     gate_member = np.repeat(nodes, gate_counts)
 
-    owner = np.concatenate([single_owner, base.gate_owner])
+    owner = np.concatenate([single_owner, base.gate_owners()])
     order = np.argsort(owner, kind="stable")
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
