@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from impact.mef import import_fault_tree
 
 NAME = "aralia"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "aralia"
+THREADS = 2
 UNSOLVED = "nus9601"
 TRUE_FIGURES = {
     "jbd9601": (14_007, 7.55091e-01),
@@ -55,15 +57,20 @@ def analysed(tree: str) -> Analysis:
     return analyse(import_fault_tree((DATA / f"{tree}.xml").read_bytes()))
 
 
+def _exact(reference: Reference) -> bool:
+    analysis = analysed(reference.tree)
+    return reference.agrees(analysis) and len(analysis.importances) > 0
+
+
 def run() -> list[Result]:
-    """Each tree once; the smallest is done before, so that the kernels are compiled."""
+    """Each tree once, the largest first, on two threads; the smallest is done before, so that kernels are compiled."""
     analysed("chinese")
-    exact, begun = 0, time.perf_counter()
-    for reference in references():
-        analysis = analysed(reference.tree)
-        exact += reference.agrees(analysis) and len(analysis.importances) > 0
+    trees = sorted(references(), key=lambda tree: -(DATA / f"{tree.tree}.xml").stat().st_size)
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(THREADS) as pool:
+        exact = sum(pool.map(_exact, trees))
     seconds = time.perf_counter() - begun
     return [
         Result.exactly(NAME, "Aralia: trees exact (probability, cut-set count)", exact, 42),
-        Result.below(NAME, "Aralia: all importances included, s together", seconds, 15),
+        Result.below(NAME, f"Aralia: all importances included, s together on {THREADS} threads", seconds, 15),
     ]
