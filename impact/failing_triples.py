@@ -222,12 +222,14 @@ def try_triples(
     fallen: Int32s,
     touch_start: Int64s,
     touched: Int32s,
+    masks: Words,
+    own: Floats,
     of_node: Floats,
     of_member: Floats,
     triples: Int32s,
 ) -> tuple[Bools, Floats]:
     """(deadly, joined) of each triple: whether it takes the service down, and at most the sum of the probabilities of
-    all nodes that take down further members of gates which the triple touches. `of_node`, `of_member`: of `joining`."""
+    all other nodes that take down further members of gates which it touches. `of_node`, `of_member`: of `joining`."""
     nodes = len(gate_start) - 1
     owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
@@ -243,12 +245,25 @@ def try_triples(
     marked = np.zeros(nodes, np.bool_)
     causes = np.empty(3 * 64, np.int32)
     levels = np.zeros(WIDEST_GATE + 1, np.uint64)
+    of_cause = np.zeros(len(required), np.uint64)
     for begin in range(0, len(triples), 64):
         different, known, filled = 0, 0, 0
         for bit in range(min(64, len(triples) - begin)):
             for which in range(3):
                 cause = triples[begin + bit, which]
                 joined[begin + bit] += of_node[cause]
+                for place in range(touch_start[cause], touch_start[cause + 1]):
+                    of_cause[touched[place]] = masks[place]
+                for other in range(
+                    3
+                ):  # what the triple's own members do to one another's gates is in `of_node` too
+                    node = triples[begin + bit, other]
+                    for place in range(touch_start[node], touch_start[node + 1]):
+                        mask = of_cause[touched[place]]
+                        if mask and masks[place] & ~mask:
+                            joined[begin + bit] -= own[node]
+                for place in range(touch_start[cause], touch_start[cause + 1]):
+                    of_cause[touched[place]] = 0
                 if failed[cause] == 0:
                     causes[different] = cause
                     different += 1

@@ -3,6 +3,9 @@
 Promises: `FewFailures.of` gives every pair of nodes of the residue that takes it down, and bounds between which the
 probability lies that it is down. Both hold for any probabilities; they are narrow where failures are rare.
 
+The lower bound is Bonferroni's: of pairs, and of those triples that were tried and take the service down without one of
+the pairs.
+
 The upper bound adds to the pairs all that takes the service down without one of them. That needs a triple, or two
 disjoint pairs, as `impact.failing_triples` says; their weight is a first bound. Where it is too coarse, triples are
 tried, the likeliest of them. One that takes the service down counts in full. One that does not needs more failures, and
@@ -40,10 +43,12 @@ Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FewFailures:
-    """`pairs`: int32[., 2], nodes. `weight`: the sum of their probabilities; `derivatives`: of it by the probability of
-    each node, float64 per node. `least`, `most`: the bounds. `order`: up to how many failures were tried, 2 or 3."""
+    """`pairs`: int32[., 2], nodes; `triples`: int32[., 3], those found that take the service down without a pair.
+    `weight`: the sum of their probabilities; `derivatives`: of it by the probability of each node, float64 per node.
+    `least`, `most`: the bounds. `order`: up to how many failures were tried, 2 or 3."""
 
     pairs: Int32s
+    triples: Int32s
     weight: float
     derivatives: Floats
     least: float
@@ -79,14 +84,22 @@ class FewFailures:
         if not complete:
             return None
         least, most = _between(pairs, own)
-        chances = own[pairs[:, 0]] * own[pairs[:, 1]]
         found = _Found(
             gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
             *_by_node(others, residue.size), weight,
         )  # fmt: skip
-        left_out, order = _left_out(found, pairs, own, allowed(least) - (most - least), deadline)
+        left_out, order, triples = _left_out(found, pairs, own, allowed(least) - (most - least), deadline)
+        derivatives = _derivatives(pairs, own)
+        beside = _least_beside(pairs, derivatives, triples, own)
+        weight = own[pairs].prod(axis=1).sum() + own[triples].prod(axis=1).sum()
         return cls(
-            pairs, float(chances.sum()), _derivatives(pairs, own), least, min(1.0, most + left_out), order
+            pairs,
+            triples,
+            float(weight),
+            derivatives + _derivatives(triples, own),
+            least + beside,
+            min(1.0, most + left_out),
+            order,
         )
 
 
@@ -122,18 +135,28 @@ class _Found:
             self.entry_node, self.entry_place, own,
         )  # fmt: skip
         return try_triples(
-            *self.gates, self.fall_start, self.fallen, self.touch_start, self.touched, *burdens, triples
+            *self.gates,
+            self.fall_start,
+            self.fallen,
+            self.touch_start,
+            self.touched,
+            self.masks,
+            own,
+            *burdens,
+            triples,
         )
 
 
 def _left_out(
     found: _Found, pairs: Int32s, own: Floats, allowed: float, deadline: Callable[[], bool]
-) -> tuple[float, int]:
-    """How likely at most the service is down without any of its pairs, and up to how many failures were tried."""
+) -> tuple[float, int, Int32s]:
+    """How likely at most the service is down without any of its pairs, up to how many failures were tried, and the
+    triples found that take it down without any of its pairs."""
     _, scale, disjoint, singles = found.triples(own, np.inf, np.inf)
     bound, order = float(scale.sum()) + disjoint, 2
     enough = (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED)
     tried, below = disjoint, np.inf
+    bad = [np.empty((0, 3), np.int32)]
     for spared in (max(_SHARES[0] * allowed, enough), _SHARES[1] * allowed):
         if bound <= allowed or deadline():
             break
@@ -141,14 +164,16 @@ def _left_out(
         rows, rest, _, _ = found.triples(own, least, below)
         deadly, joined = found.tried(own, rows)
         chances = own[rows].prod(axis=1)
-        further = np.minimum(1.0, joined + found.weight + singles)
-        further[deadly] = ~_holding(rows[deadly], pairs, len(own))
+        further = np.clip(joined + found.weight + singles, 0.0, 1.0)
+        alone = ~_holding(rows[deadly], pairs, len(own))
+        further[deadly] = alone
+        bad.append(rows[deadly][alone])
         tried += float(chances @ further)
         bound, order = min(bound, tried + float(rest.sum())), 3
         if len(rows) == MOST_TRIPLES:
             break
         below = least
-    return bound, order
+    return bound, order, np.unique(np.concatenate(bad), axis=0)
 
 
 def _cut(scale: Floats, spared: float) -> float:
@@ -182,11 +207,33 @@ def _between(pairs: Int32s, own: Floats) -> tuple[float, float]:
     return max(float(chances.max()), weight - (weight**2 + common) / 2), most
 
 
-def _derivatives(pairs: Int32s, own: Floats) -> Floats:
-    one, other = pairs.T
+def _least_beside(pairs: Int32s, of_pairs: Floats, triples: Int32s, own: Floats) -> float:
+    """How likely at least one of the triples, none of which holds a pair, is down, and no pair.
+
+    Each without the pairs (`of_pairs`: their derivatives), less two of them at once: such as have two nodes in common,
+    one, or none.
+    """
+    if not len(triples):
+        return 0.0
+    size = len(own)
+    chances = own[triples].prod(axis=1)
+    no_pair = 1.0 - of_pairs[triples].sum(axis=1) - float(own[pairs].prod(axis=1).sum())
+    weight = float(chances.sum())
+    by_node = _derivatives(triples, own)
+    twice = weight**2 / 2 + float(own @ by_node**2) / 2
+    sides = np.concatenate([triples[:, [0, 1]], triples[:, [0, 2]], triples[:, [1, 2]]]).astype(np.int64)
+    third = own[np.concatenate([triples[:, 2], triples[:, 1], triples[:, 0]])]
+    keys, side = np.unique(sides[:, 0] * size + sides[:, 1], return_inverse=True)
+    thirds = np.bincount(side, weights=third)
+    twice += float(np.sum(own[keys // size] * own[keys % size] * thirds**2)) / 2
+    return max(0.0, float(chances @ np.maximum(no_pair, 0.0)) - twice)
+
+
+def _derivatives(sets: Int32s, own: Floats) -> Floats:
+    """Of the sum of the probabilities of these sets of nodes, as rows, by the probability of each node."""
     derivatives = np.zeros(len(own))
-    np.add.at(derivatives, one, own[other])
-    np.add.at(derivatives, other, own[one])
+    for column in range(sets.shape[1]):
+        np.add.at(derivatives, sets[:, column], own[np.delete(sets, column, axis=1)].prod(axis=1))
     return derivatives
 
 
