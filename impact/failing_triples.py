@@ -185,6 +185,7 @@ def find_triples(
 @kernel
 def joining(
     gate_start: Int32s,
+    required: Int32s,
     member_start: Int32s,
     touch_start: Int64s,
     touched: Int32s,
@@ -193,23 +194,34 @@ def joining(
     entry_node: Int32s,
     entry_place: Int64s,
     own: Floats,
-) -> tuple[Floats, Floats]:
-    """The sum of the probabilities of all nodes that take down members of a gate which others have not taken down:
-    where the others are those of one node, over all gates that it touches; and where it is one member (per place in
-    the members of gates)."""
-    of_node = np.zeros(len(gate_start) - 1)
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """The sums of the probabilities of all nodes that take down members of a gate which others have not taken down.
+
+    (breaking, beside, of_member, of_gate): where the others are those of one node, of those nodes that break the gate
+    then (per node, over all gates that it touches), and of those that do not (per place in `touched`); where it is one
+    member (per place in the members of gates); where it is none (per gate).
+    """
+    breaking = np.zeros(len(gate_start) - 1)
+    beside = np.zeros(len(touched))
     of_member = np.zeros(member_start[-1])
+    of_gate = np.zeros(len(required))
     for gate in range(len(entry_start) - 1):
+        spare = member_start[gate + 1] - member_start[gate] - required[gate]
         for entry in range(entry_start[gate], entry_start[gate + 1]):
             mask = masks[entry_place[entry]]
             chance = own[entry_node[entry]]
+            of_gate[gate] += chance
             for one in range(entry_start[gate], entry_start[gate + 1]):
-                if mask & ~masks[entry_place[one]]:
-                    of_node[entry_node[one]] += chance
+                place = entry_place[one]
+                if mask & ~masks[place]:
+                    if ones(mask | masks[place]) > spare:
+                        breaking[entry_node[one]] += chance
+                    else:
+                        beside[place] += chance
             for place in range(member_start[gate + 1] - member_start[gate]):
                 if mask & ~(_ONE << np.uint64(place)):
                     of_member[member_start[gate] + place] += chance
-    return of_node, of_member
+    return breaking, beside, of_member, of_gate
 
 
 @kernel
@@ -224,12 +236,18 @@ def try_triples(
     touched: Int32s,
     masks: Words,
     own: Floats,
-    of_node: Floats,
+    breaking: Floats,
+    beside: Floats,
     of_member: Floats,
+    of_gate: Floats,
     triples: Int32s,
 ) -> tuple[Bools, Floats]:
-    """(deadly, joined) of each triple: whether it takes the service down, and at most the sum of the probabilities of
-    all other nodes that take down further members of gates which it touches. `of_node`, `of_member`: of `joining`."""
+    """(deadly, joined) of each triple: whether it takes the service down, and how likely at most another node breaks a
+    gate that the triple touches, or two take down further members of one. The other figures: of `joining`.
+
+    Where a gate is touched by one node of the triple alone it is known which others break it. Where two touch it, or a
+    node that falls only with the triple, each other that takes down a further member counts as if it did.
+    """
     nodes = len(gate_start) - 1
     owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
@@ -245,23 +263,28 @@ def try_triples(
     marked = np.zeros(nodes, np.bool_)
     causes = np.empty(3 * 64, np.int32)
     levels = np.zeros(WIDEST_GATE + 1, np.uint64)
-    of_cause = np.zeros(len(required), np.uint64)
+    of_cause = np.zeros(len(required), np.int64)  # one more than the place in `touched`
+    two_beside = np.zeros(64)
     for begin in range(0, len(triples), 64):
         different, known, filled = 0, 0, 0
+        two_beside[:] = 0.0
         for bit in range(min(64, len(triples) - begin)):
             for which in range(3):
                 cause = triples[begin + bit, which]
-                joined[begin + bit] += of_node[cause]
+                joined[begin + bit] += breaking[cause]
                 for place in range(touch_start[cause], touch_start[cause + 1]):
-                    of_cause[touched[place]] = masks[place]
-                for other in range(
-                    3
-                ):  # what the triple's own members do to one another's gates is in `of_node` too
+                    of_cause[touched[place]] = place + 1
+                    two_beside[bit] += beside[place]
+                for other in range(3):
                     node = triples[begin + bit, other]
+                    if node == cause:
+                        continue
                     for place in range(touch_start[node], touch_start[node + 1]):
-                        mask = of_cause[touched[place]]
-                        if mask and masks[place] & ~mask:
-                            joined[begin + bit] -= own[node]
+                        mine = of_cause[touched[place]] - 1
+                        if mine >= 0:
+                            joined[begin + bit] += beside[mine]
+                            if masks[place] & ~masks[mine]:  # the triple's own nodes do not join it
+                                joined[begin + bit] -= own[node]
                 for place in range(touch_start[cause], touch_start[cause + 1]):
                     of_cause[touched[place]] = 0
                 if failed[cause] == 0:
@@ -286,10 +309,7 @@ def try_triples(
                     filled += 1
                 touching[gate] |= word
         for at in range(different):
-            cause = causes[at]
-            failed[cause] = 0
-            for place in range(touch_start[cause], touch_start[cause + 1]):
-                touching[touched[place]] = 0
+            failed[causes[at]] = 0
         for at in range(known):
             base[changed[at]] = down[changed[at]]
         known = settle_words(
@@ -310,8 +330,16 @@ def try_triples(
                 while members[place] != node:
                     place += 1
                 while word and of_member[place] > 0.0:
-                    joined[begin + lowest(word)] += of_member[place]
+                    bit = lowest(word)
                     word &= word - _ONE
+                    also = touching[gate] >> np.uint64(bit) & _ONE != 0
+                    joined[begin + bit] += of_gate[gate] if also else of_member[place]
+        for at in range(different):
+            cause = causes[at]
+            for place in range(touch_start[cause], touch_start[cause + 1]):
+                touching[touched[place]] = 0
+        for bit in range(min(64, len(triples) - begin)):
+            joined[begin + bit] += two_beside[bit] ** 2 / 2
         for at in range(known):
             node = changed[at]
             down[node], base[node], marked[node] = 0, 0, False

@@ -3,15 +3,15 @@
 Promises: `FewFailures.of` gives every pair of nodes of the residue that takes it down, and bounds between which the
 probability lies that it is down. Both hold for any probabilities; they are narrow where failures are rare.
 
-The lower bound is Bonferroni's: of pairs, and of those triples that were tried and take the service down without one of
-the pairs.
+The lower bound is Bonferroni's: of stars of pairs, and of those triples that were tried and take the service down
+without one of the pairs.
 
 The upper bound adds to the pairs all that takes the service down without one of them. That needs a triple, or two
 disjoint pairs, as `impact.failing_triples` says; their weight is a first bound. Where it is too coarse, triples are
 tried, the likeliest of them. One that takes the service down counts in full. One that does not needs more failures, and
-these do nothing beyond their own effects and those of the triple unless one of them takes down further members of a
-gate that the triple touches, or two break a gate together, or three take down one member each of a gate with several
-to spare. So it counts by the sum of these probabilities, which are independent of it.
+these do nothing beyond their own effects and those of the triple unless one of them breaks a gate that the triple
+touches, or two take down further members of it, or two break a gate together, or three take down one member each of a
+gate with several to spare. So it counts by the sum of these probabilities, which are independent of it.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ class _Found:
 
     def tried(self, own: Floats, triples: Int32s) -> tuple[Bools, Floats]:
         """See `try_triples`."""
-        gate_start, _, member_start, _ = self.gates
+        gate_start, required, member_start, _ = self.gates
         burdens = joining(
-            gate_start, member_start, self.touch_start, self.touched, self.masks, self.entry_start,
+            gate_start, required, member_start, self.touch_start, self.touched, self.masks, self.entry_start,
             self.entry_node, self.entry_place, own,
         )  # fmt: skip
         return try_triples(
@@ -194,17 +194,24 @@ def _holding(triples: Int32s, pairs: Int32s, size: int) -> Bools:
 def _between(pairs: Int32s, own: Floats) -> tuple[float, float]:
     """Between which the probability lies that both of a pair are down.
 
-    From below by Bonferroni: two pairs have one node in common at most. From above as if the pairs were independent:
-    they are associated.
+    Each pair belongs to the star of that of its nodes which has more likely partners. How likely a star is down, its
+    centre and any of its leaves, is exact. From below by Bonferroni: two pairs of different stars have one node in
+    common at most. From above as if stars were independent: they are associated.
     """
     if not len(pairs):
         return 0.0, 0.0
-    chances = own[pairs[:, 0]] * own[pairs[:, 1]]
-    weight = float(chances.sum())
-    common = float(np.sum(own * _derivatives(pairs, own) ** 2))
+    partners = _derivatives(pairs, own)
+    first = partners[pairs[:, 0]] >= partners[pairs[:, 1]]
+    centre = np.where(first, pairs[:, 0], pairs[:, 1])
+    leaf = np.where(first, pairs[:, 1], pairs[:, 0])
+    size = len(own)
     with np.errstate(divide="ignore"):
-        most = float(-np.expm1(np.log1p(-chances).sum()))
-    return max(float(chances.max()), weight - (weight**2 + common) / 2), most
+        stars = own * -np.expm1(np.bincount(centre, np.log1p(-own[leaf]), size))
+        most = float(-np.expm1(np.log1p(-stars).sum()))
+    leaves, centres = np.bincount(centre, own[leaf], size), np.bincount(leaf, own[centre], size)
+    weight = float((own[centre] * own[leaf]).sum())
+    common = float(np.sum(own * (centres**2 + 2 * centres * leaves)))
+    return max(float(stars.max()), float(stars.sum()) - (weight**2 + common) / 2), most
 
 
 def _least_beside(pairs: Int32s, of_pairs: Floats, triples: Int32s, own: Floats) -> float:
