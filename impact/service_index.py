@@ -185,85 +185,114 @@ def find_sets(
 def unite(row_of: Int32s, part_start: Int32s, part: Int32s, base: int, sizes: Int32s) -> Bits:
     """The distinct rows of a block whose first service is `base`; which of them each set has, and how many bits it has.
 
-    `row_of`, `sizes`: int32 per set, zeros to begin with. Row 0 is empty. Rows are found by a hash table with open
-    addressing.
+    `row_of`, `sizes`: int32 per set, zeros to begin with. Row 0 is empty. Rows are found by their hashes, in a table
+    with open addressing.
     """
-    rows, counts = np.zeros((1024, WORDS), np.uint64), np.zeros(1024, np.int32)
-    table = np.zeros(4096, np.int32)
+    room = 1024
+    while room < len(part_start) // 8:
+        room *= 2
+    rows, counts, hashes = (
+        np.zeros((room, WORDS), np.uint64),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.uint64),
+    )
+    table = np.zeros(4 * room, np.int32)
     made, parts = 1, len(part)
     row = np.empty(WORDS, np.uint64)
     for number in range(len(part_start) - 1):
-        begin, end = part_start[number], part_start[number + 1]
-        first, plain = 0, True
-        for place in range(begin, end):
+        latest, united = 0, False
+        for place in range(part_start[number], part_start[number + 1]):
             if place + FAR < parts and part[place + FAR] > 0:
                 prefetch(row_of, np.int64(part[place + FAR]))
             if place + NEAR < parts and part[place + NEAR] > 0:
                 prefetch(rows, WORDS * np.int64(row_of[part[place + NEAR]]))
             earlier = part[place]
+            found, bit = 0, -1
             if earlier > 0:
                 found = row_of[earlier]
-                if found and found != first:
-                    plain = plain and not first
-                    first = found
-            elif 0 <= -1 - earlier - base < BLOCK:
-                plain = False
-        if not plain:
-            row[:] = 0
-            latest = 0
-            for place in range(begin, end):
-                earlier = part[place]
-                if earlier > 0:
-                    found = row_of[earlier]
-                    if found and found != latest:
-                        latest = found
-                        for word in range(WORDS):
-                            row[word] |= rows[found, word]
+                if found == 0 or found == latest:
+                    continue
+            else:
+                bit = -1 - earlier - base
+                if bit < 0 or bit >= BLOCK:
+                    continue
+            if latest or united or bit >= 0:
+                if not united:
+                    for word in range(WORDS):
+                        row[word] = rows[latest, word]
+                    united = True
+                if bit >= 0:
+                    row[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
                 else:
-                    bit = -1 - earlier - base
-                    if 0 <= bit < BLOCK:
-                        row[bit >> 6] |= np.uint64(1) << np.uint64(bit & 63)
-            slot = _slot(table, rows, row)
-            first = table[slot]
-            if not first:
-                first = made
+                    for word in range(WORDS):
+                        row[word] |= rows[found, word]
+            if found:
+                latest = found
+        if united:
+            mixed = _mixed(row)
+            slot = np.int64(mixed >> np.uint64(20)) & (len(table) - 1)
+            while table[slot] and not _same(rows, hashes, table[slot], row, mixed):
+                slot = (slot + 1) & (len(table) - 1)
+            latest = table[slot]
+            if not latest:
+                latest = made
                 table[slot] = made
-                rows[made] = row
+                hashes[made] = mixed
                 total = np.uint64(0)
                 for word in range(WORDS):
+                    rows[made, word] = row[word]
                     total += ones(row[word])
                 counts[made] = total
                 made += 1
                 if made == len(rows):
-                    wider = np.zeros((2 * made, WORDS), np.uint64)
-                    wider[:made] = rows
-                    more = np.zeros(2 * made, np.int32)
-                    more[:made] = counts
-                    rows, counts = wider, more
-                    table = np.zeros(4 * len(rows), np.int32)
-                    for known in range(1, made):
-                        table[_slot(table, rows, rows[known])] = known
-        row_of[number] = first
-        sizes[number] = counts[first]
+                    rows, counts, hashes = _wider(rows, counts, hashes)
+                    table = _table(hashes, made)
+        row_of[number] = latest
+        sizes[number] = counts[latest]
     return rows[:made].copy()
 
 
 @kernel
-def _slot(table: Int32s, rows: Bits, row: Bits) -> np.int64:
-    """Where in the hash table a row is, or belongs."""
+def _mixed(row: Bits) -> np.uint64:
+    """A hash. Each word has an odd factor of its own, so that no step waits for the one before."""
     mixed = np.uint64(0)
-    for word in range(WORDS):  # each with an odd factor of its own, so that no step waits for the one before
-        mixed ^= row[word] * (FACTOR + np.uint64(2 * word) * FACTOR)
-    mask = len(table) - 1
-    slot = np.int64((mixed ^ mixed >> np.uint64(32)) & np.uint64(mask))
-    while table[slot]:
-        found, same = table[slot], True
-        for word in range(WORDS):
-            same = same and rows[found, word] == row[word]
-        if same:
-            break
-        slot = (slot + 1) & mask
-    return slot
+    for word in range(WORDS):
+        mixed += row[word] * (FACTOR + np.uint64(2 * word) * FACTOR) ^ row[word] >> np.uint64(32)
+    return mixed * FACTOR
+
+
+@kernel
+def _same(rows: Bits, hashes: Bits, known: int, row: Bits, mixed: np.uint64) -> bool:
+    if hashes[known] != mixed:
+        return False
+    same = True
+    for word in range(WORDS):
+        same = same and rows[known, word] == row[word]
+    return same
+
+
+@kernel
+def _wider(rows: Bits, counts: Int32s, hashes: Bits) -> tuple[Bits, Int32s, Bits]:
+    size = len(rows)
+    more, more_counts, more_hashes = (
+        np.zeros((2 * size, WORDS), np.uint64),
+        np.zeros(2 * size, np.int32),
+        np.zeros(2 * size, np.uint64),
+    )
+    more[:size], more_counts[:size], more_hashes[:size] = rows, counts, hashes
+    return more, more_counts, more_hashes
+
+
+@kernel
+def _table(hashes: Bits, made: int) -> Int32s:
+    """The places of the first `made` rows by their hashes."""
+    table = np.zeros(4 * len(hashes), np.int32)
+    for known in range(1, made):
+        slot = np.int64(hashes[known] >> np.uint64(20)) & (len(table) - 1)
+        while table[slot]:
+            slot = (slot + 1) & (len(table) - 1)
+        table[slot] = known
+    return table
 
 
 @kernel

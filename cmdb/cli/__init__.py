@@ -20,6 +20,7 @@ from cmdb.cli.past import audit_app, baseline_app, diff, history, undo
 from cmdb.cli.ranking import ranking
 from cmdb.cli.serving import agent, serve, status
 from cmdb.cli.terminal import Terminal
+from cmdb.cli.watching import watch
 from cmdb.cli.what_if import impact
 from cmdb.errors import CmdbError
 
@@ -49,6 +50,7 @@ app.command("impact")(impact)
 app.command("availability")(availability)
 app.command("ranking")(ranking)
 app.command("check")(check)
+app.command("watch")(watch)
 app.command("weak-points")(weak_points)
 app.command("minimum-cut")(minimum_cut)
 app.command("fault-tree")(fault_tree)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, session
-from cmdb.cli.terminal import plural, shown
+from cmdb.cli.terminal import plural, shown, survival
 
 AVAILABILITY = """
 query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
@@ -115,9 +115,7 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     text.append(f"  (revision {answer['revision']})", style="dim")
     yield text
     margin = answer["redundancyMargin"]
-    survives = f"survives any {margin['failures']}{' or more' if margin['atLeast'] else ''} further failures"
-    if not margin["failures"]:
-        survives = "does not survive every single failure"
+    survives = survival(margin["failures"], at_least=margin["atLeast"])
     points = answer["singlePointCount"]
     yield Text.assemble(
         f"It needs {plural(answer['needs'], 'item')}; ",

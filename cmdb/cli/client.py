@@ -6,13 +6,17 @@ service's code and facts. Reads are not repeated here and writes neither: the pe
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from cmdb.errors import BadRequest, CmdbError, StoreUnavailable
 
@@ -21,6 +25,10 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 120.0
 _INGEST_SECONDS = 900.0
 _TOKEN_LENGTH = 8_192
+_EVENT_BYTES = 64 * 2**20
+_PROTOCOL = Subprotocol("graphql-transport-ws")
+_REFUSED = (4401, 4403)
+"""Codes with which the service closes a socket whose token is not good (any more)."""
 
 
 class Refused(CmdbError):
@@ -78,6 +86,7 @@ class Client:
         if access.token:
             headers["authorization"] = f"Bearer {access.token}"
         self.url = access.url
+        self._token = access.token
         self._http = httpx.Client(
             base_url=access.url,
             headers=headers,
@@ -147,6 +156,42 @@ class Client:
                 "INTERNAL", f"{self.url}{path} answered without JSON; is this a CMDB?", {}
             ) from None
 
+    def subscribe(self, document: str, variables: Mapping[str, Any]) -> Generator[dict[str, Any]]:
+        """The `data` of each event of a subscription, for as long as it is asked for more. Raises like `query`."""
+        address = "ws" + self.url.removeprefix("http") + "/graphql"
+        try:
+            with connect(
+                address, subprotocols=[_PROTOCOL], open_timeout=_CONNECT_SECONDS, max_size=_EVENT_BYTES
+            ) as socket:
+                given = {"authorization": self._token} if self._token else {}
+                socket.send(json.dumps({"type": "connection_init", "payload": given}))
+                for text in socket:
+                    frame = json.loads(text)
+                    payload = frame.get("payload")
+                    if frame["type"] == "connection_ack":
+                        asked = {"query": document, "variables": dict(variables)}
+                        socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": asked}))
+                    elif frame["type"] == "ping":
+                        socket.send(json.dumps({"type": "pong"}))
+                    elif frame["type"] == "next":
+                        _raise_errors(payload)
+                        yield payload["data"]
+                    elif frame["type"] == "error":
+                        _raise_errors({"errors": payload})
+                    elif frame["type"] == "complete":
+                        return
+                raise StoreUnavailable(f"{self.url} has stopped; ask again when it is back")
+        except ConnectionClosed as error:
+            closing = error.rcvd
+            if closing is not None and closing.code in _REFUSED:
+                raise Refused("UNAUTHENTICATED", _with_way_out(closing.reason), {}) from None
+            why = closing.reason if closing is not None else str(error)
+            raise StoreUnavailable(f"{self.url} closed the subscription ({why}); ask again") from None
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise StoreUnavailable(
+                f"no subscriptions at {self.url} ({error}); start a service with `cmdb serve`, or set CMDB_URL"
+            ) from None
+
     def get(self, path: str) -> dict[str, Any]:
         """The JSON object at a path of the service. Raises like `query`."""
         body = self._send(self._http.build_request("GET", path))
@@ -184,6 +229,8 @@ def _raise_errors(body: Mapping[str, Any]) -> None:
     facts: dict[str, Any] = dict(first.get("extensions") or {})
     code = str(facts.pop("code", "INTERNAL"))
     message = str(first.get("message", "no message"))
-    if code == "UNAUTHENTICATED":
-        message += "; set CMDB_TOKEN (the first start of the service wrote one to DATA/admin-token)"
-    raise Refused(code, message, facts)
+    raise Refused(code, _with_way_out(message) if code == "UNAUTHENTICATED" else message, facts)
+
+
+def _with_way_out(message: str) -> str:
+    return f"{message}; set CMDB_TOKEN (the first start of the service wrote one to DATA/admin-token)"

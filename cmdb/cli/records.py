@@ -339,3 +339,17 @@ class CheckRecord(TypedDict):
     revision: int
     passed: bool
     results: list[CheckResultRecord]
+
+
+class StandingRecord(TypedDict):
+    """An event of `cmdb watch`. `entered`, `left`: of the items that take the service down by failing alone, since the
+    event before; `survives`: further failures, whichever they are, or more if `survives_at_least`."""
+
+    service: ItemRecord
+    revision: int
+    single_points: int
+    survives: int
+    survives_at_least: bool
+    entered: list[ItemRecord]
+    left: list[ItemRecord]
+    truncated: bool

@@ -67,6 +67,13 @@ def state_text(state: str) -> Text:
     return Text(f"{sign} {state.replace('_', ' ')}", style=style)
 
 
+def survival(failures: int, *, at_least: bool) -> str:
+    """What a redundancy margin means, as a verb with its object."""
+    if not failures:
+        return "does not survive every single failure"
+    return f"survives any {failures}{' or more' if at_least else ''} further failures"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 item`, `2 items`; thousands apart."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -49,6 +49,8 @@ class Services:
     tokens: Tokens = field(init=False)
     authenticator: Authenticator = field(init=False)
     secrets: Secrets = field(init=False)
+    large_work: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Work that takes seconds of a core and much memory waits for its turn."""
 
     def __post_init__(self) -> None:
         store = self.store

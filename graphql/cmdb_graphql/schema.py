@@ -20,6 +20,7 @@ from cmdb_graphql import (
     baselines,
     catalogue_view,
     checks,
+    fault_trees,
     feed,
     graph,
     history,
@@ -60,6 +61,7 @@ QUERY_ROOMS = (
     ranking,
     checks,
     reliability,
+    fault_trees,
     weak_points,
     tokens,
 )

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from cmdb.cli.client import Access, Client, Refused
 from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql import service_watches
@@ -67,6 +68,13 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(service_watches, "_find", counted)
     return seen
+
+
+async def until_watched(api: Api) -> None:
+    """Until somebody watches a service."""
+    async with asyncio.timeout(60):
+        while not len(api.service.services.watches):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # nothing tells of it
 
 
 async def second_server(api: Api, ids: Mapping[str, str], *, there: bool) -> int:
@@ -186,3 +194,34 @@ async def test_unknown_services_too_many_and_strangers_are_refused(
                 received = await frame(refused)
             assert received["type"] == "error"
             assert received["payload"][0]["extensions"]["code"] == code
+
+
+async def test_the_command_line_tells_every_change(
+    following: Api, cmdb: Callable[..., Awaitable[list[str]]]
+) -> None:
+    ids = await redundant_shop(following)
+    watching = asyncio.ensure_future(cmdb("watch", "shop", "--events", "2", "--json"))
+    await until_watched(following)
+    revision = await second_server(following, ids, there=False)
+    first, second = map(json.loads, await watching)
+    assert (first["single_points"], first["survives"], first["survives_at_least"]) == (0, 1, False)
+    assert (second["revision"], second["survives"], names(second["entered"])) == (revision, 0, {"a"})
+    assert second["service"]["id"] == ids["shop"]
+
+
+async def test_the_command_line_draws_how_a_service_stands(
+    following: Api, cmdb: Callable[..., Awaitable[list[str]]]
+) -> None:
+    ids = await redundant_shop(following)
+    revision = await second_server(following, ids, there=False)
+    lines = await cmdb("watch", "shop", "--events", "1")
+    told = f"revision {revision}  shop: 1 single point of failure; it does not survive every single failure"
+    assert [line.rstrip() for line in lines] == [told, "    a  Server"]
+
+
+async def test_the_client_says_why_it_may_not_watch(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    with Client(Access(f"http://{address}", "cmdb_nobody")) as client, pytest.raises(Refused) as refused:
+        await asyncio.to_thread(lambda: next(client.subscribe(WATCH, {"service": ids["shop"]})))
+    assert refused.value.code == "UNAUTHENTICATED"
+    assert "CMDB_TOKEN" in str(refused.value)
