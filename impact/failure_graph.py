@@ -227,10 +227,10 @@ class FailureGraph:
                 base.gate_slack,
                 x.key,
                 x.head,
-                x.entry,
-                x.kind,
-                x.next,
-                x.slack,
+                x.entry[: x.entries],
+                x.kind[: x.entries],
+                x.next[: x.entries],
+                x.slack[: x.gates],
             ),
         )
         rewritten = np.fromiter(x.runs, np.int32, len(x.runs))

@@ -20,8 +20,10 @@ REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
 PINNED, REWRITTEN, EXTRA = 32, 64, 128
 """Marks of a node. REWRITTEN: entries of the base that lead to it are void. EXTRA: it has entries in the overlay."""
 STANDING = REWRITTEN | EXTRA
-FAR, NEAR, NEXT = 16, 8, 4
+FAR, NEAR, NEXT, NOW = 16, 8, 4, 2
 """How many places ahead of a walk memory is fetched."""
+MANY = 2**22
+"""Nodes whose marks no longer fit into the nearer caches: then these are fetched ahead too."""
 SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
 """What an entry of a dependency leads to: a dependent that needs it, a gate it is a member of, one that wants it."""
 KINDS = 3
@@ -96,6 +98,30 @@ def _look_at_gates(span: Int32s, entry: Int32s, gates: Int32s, queue: Int32s, pl
 
 
 @kernel
+def _look_at_marks(
+    span: Int32s, dependent: Int32s, marks: Marks, queue: Int32s, place: int, tail: int, kinds: int
+) -> None:
+    """The same for the marks of whom what is visited next leads to (measured at ten million: 550 ms to 330 ms)."""
+    if place + NEXT < tail and queue[place + NEXT] < len(span):
+        node = queue[place + NEXT]
+        for at in range(span[node, 0], span[node, kinds]):
+            prefetch(marks, np.int64(dependent[at]))
+
+
+@kernel
+def _look_at_owners(
+    span: Int32s, entry: Int32s, gates: Int32s, marks: Marks, queue: Int32s, place: int, tail: int
+) -> None:
+    """The same where gates say whom it leads to, which have been fetched by then."""
+    if place + NOW < tail and queue[place + NOW] < len(span):
+        node = queue[place + NOW]
+        for at in range(span[node, 0], span[node, 1]):
+            prefetch(marks, np.int64(entry[at]))
+        for at in range(span[node, 1], span[node, 2]):
+            prefetch(marks, np.int64(gates[entry[at], 0]))
+
+
+@kernel
 def fall(
     arrays: Arrays,
     marks: Marks,
@@ -119,6 +145,7 @@ def fall(
     head, tail, rounds = 0, count, 1
     levels[0] = 0
     base_gates = len(arrays.gate_slack)
+    many, overlaid = len(marks) > MANY, len(arrays.x_entry) > 0
     while head < tail:
         end = tail
         if rounds < len(levels):
@@ -127,6 +154,8 @@ def fall(
         for place in range(head, end):
             _look_ahead(span, entry, queue, place, tail)
             _look_at_gates(span, entry, gates, queue, place, tail)
+            if many:
+                _look_at_owners(span, entry, gates, marks, queue, place, tail)
             node = queue[place]
             if node < n:
                 for at in range(span[node, 0], span[node, 1]):
@@ -148,7 +177,7 @@ def fall(
                             marks[other] |= mark
                             queue[tail] = other
                             tail += 1
-            if marks[node] & EXTRA:
+            if overlaid and marks[node] & EXTRA:
                 at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     kind, other = arrays.x_kind[at], arrays.x_entry[at]
@@ -196,6 +225,7 @@ def reach(
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     explain = len(causes) > 0
+    many, overlaid = len(marks) > MANY, len(arrays.x_entry) > 0
     head, tail, rounds = 0, count, 1
     levels[0] = 0
     while head < tail:
@@ -205,9 +235,11 @@ def reach(
         rounds += 1
         for place in range(head, end):
             _look_ahead(span, dependent, queue, place, tail)
+            if many:
+                _look_at_marks(span, dependent, marks, queue, place, tail, kinds)
             node = queue[place]
             before = tail
-            extra = marks[node] & EXTRA
+            extra = overlaid and marks[node] & EXTRA != 0  # from far away in memory, so only where there can be any
             if node < n:
                 # Without a branch: who is new cannot be foretold, and a wrong guess costs more than a write.
                 for at in range(span[node, 0], span[node, kinds]):
@@ -245,6 +277,8 @@ def judge_gates(
     for place in range(noted):
         if place + FAR < noted:
             prefetch(gates, 2 * np.int64(touched[place + FAR]))
+        if place + NEXT < noted:
+            prefetch(marks, np.int64(gates[touched[place + NEXT], 0]))
         gate = touched[place]
         other = gates[gate, 0]
         if marks[other] & (DOWN | PINNED):
@@ -270,6 +304,7 @@ def degrade(
     """
     span, entry, n = arrays.span, arrays.entry, len(arrays.span)
     stop = DOWN | DEGRADED | PINNED
+    overlaid = len(arrays.x_entry) > 0
     tail = 0
     for place in range(down_count):
         _look_ahead(span, entry, down, place, down_count)
@@ -281,7 +316,7 @@ def degrade(
                     marks[other] |= DEGRADED
                     queue[tail] = other
                     tail += 1
-        if marks[node] & EXTRA:
+        if overlaid and marks[node] & EXTRA:
             at = extra_head(arrays.x_key, arrays.x_head, node)
             while at >= 0:
                 other = arrays.x_entry[at]

@@ -43,6 +43,7 @@ def _prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - nu
 
 
 prefetch = cast(
-    "Callable[[npt.NDArray[np.int32] | npt.NDArray[np.uint64], np.int64], None]", intrinsic(_prefetch)
+    "Callable[[npt.NDArray[np.int32] | npt.NDArray[np.uint64] | npt.NDArray[np.uint8], np.int64], None]",
+    intrinsic(_prefetch),
 )
 """In a kernel: begin to load `array.flat[index]` into the cache. Never faults; a wrong index costs time only."""
