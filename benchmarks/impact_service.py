@@ -30,6 +30,8 @@ from benchmarks.synthetic import EstateColumns, make_estate
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge
 from cmdb.store.local_server import LocalServer
+from cmdb_graphql.bulk import ARROW, JSON_LINES
+from impact.engine import Engine
 from impact.propagation import State, simulate_failure
 
 NAME: Final = "impact-service"
@@ -39,6 +41,9 @@ SECONDS, WARM_UP_SECONDS = 30.0, 3.0
 CHECKED: Final = 500
 MOST_CHECKED: Final = 20_000
 """Answers that reach more are left out of the sample: the plain implementation takes minutes for them."""
+LARGE: Final = 10_000
+"""Items that an answer in bulk should have, of so many candidates; and how often it is asked for."""
+CANDIDATES, ASKED = 20_000, 30
 HOPS: Final = 50
 """So many changes are followed from one service to another."""
 SNAPSHOT_SECONDS, FIRST_ANSWER_SECONDS = 60.0, 120.0
@@ -70,6 +75,7 @@ def run() -> list[Result]:
         with running_service(neo4j, data=data, module=WATCHED) as service:
             first_answer(service, ids[0])
             applications = [ids[number] for number in estate.of_class("Application").tolist()]
+            results += bulk(service, estate, ids)
             results += crowd(service, estate, ids, applications)
             results += replicas(neo4j, service, Path(folder) / "two", applications)
     return results
@@ -127,6 +133,31 @@ def _wait_for(file: Path) -> None:
         if time.monotonic() > until:
             raise TimeoutError(f"the service has not written {file.name} within {SNAPSHOT_SECONDS:g} s")
         time.sleep(0.05)
+
+
+# --- a large answer ---------------------------------------------------------------------------------------------------
+
+
+def bulk(service: RunningService, estate: EstateColumns, ids: Sequence[str]) -> list[Result]:
+    """Of a failure that reaches some ten thousand items: all of them, from the question to the last byte."""
+    topology, engine = packed(estate), Engine()
+    chosen = random.Random(3).sample(ids, CANDIDATES)
+    sizes = {item: len(engine.simulate_failure(topology, [item]).nodes) for item in chosen}
+    item = min(sizes, key=lambda item: abs(sizes[item] - LARGE))
+    client = service.client()
+    results = []
+    for form, accept in (("Arrow", ARROW), ("JSON lines", JSON_LINES)):
+        seconds = []
+        for _ in range(ASKED):
+            begun = time.perf_counter()
+            size = len(client.download("/bulk/impact", orjson.dumps({"down": [item]}), accept))
+            seconds.append(time.perf_counter() - begun)
+        goal = (
+            f"{sizes[item]:,} items in bulk as {form} ({size / 1e6:.1f} MB), question to last byte, p50, ms"
+        )
+        results.append(Result.below(NAME, goal, quantile(seconds, 0.5) * 1e3, 10 if form == "Arrow" else 50))
+    client.close()
+    return results
 
 
 # --- a crowd of clients -----------------------------------------------------------------------------------------------

@@ -88,6 +88,19 @@ class Client:
             raise ServiceFailed(f"POST {path}: {answer['errors'][0]}")
         return answer
 
+    def download(self, path: str, body: bytes, accept: str) -> bytes:
+        """All that a POST is answered with.
+
+        Raises:
+            ServiceFailed: it is refused.
+        """
+        self._connection.request("POST", path, body, {**self._headers, "accept": accept})
+        response = self._connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise ServiceFailed(f"POST {path}: {response.status}, {text[:200]!r}")
+        return text
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

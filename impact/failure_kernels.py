@@ -239,7 +239,9 @@ def reach(
                 _look_at_marks(span, dependent, marks, queue, place, tail, kinds)
             node = queue[place]
             before = tail
-            extra = overlaid and marks[node] & EXTRA != 0  # from far away in memory, so only where there can be any
+            extra = (
+                overlaid and marks[node] & EXTRA != 0
+            )  # from far away in memory, so only where there can be any
             if node < n:
                 # Without a branch: who is new cannot be foretold, and a wrong guess costs more than a write.
                 for at in range(span[node, 0], span[node, kinds]):

@@ -71,7 +71,9 @@ def survival(failures: int, *, at_least: bool) -> str:
     """What a redundancy margin means, as a verb with its object."""
     if not failures:
         return "does not survive every single failure"
-    return f"survives any {failures}{' or more' if at_least else ''} further failures"
+    if at_least:
+        return f"survives any {failures} or more further failures"
+    return f"survives any {plural(failures, 'further failure')}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -1,21 +1,16 @@
 """Reading what availability figures rest on: what items declare, and the outages on record.
 
-Promises: for chosen items a fixed number of statements (and a further one for each page of a thousand outages), now or
-as of any revision, through the reader that is given; for the whole estate three statements, their answers packed, as of
-the present only. Secret attributes are not used unless the caller of `read_figures` says that he sees them.
+Promises: a fixed number of statements (and a further one for each page of a thousand outages), now or as of any
+revision, through the reader that is given. Nothing is used that the caller may not see.
 
 Whose outage it was: that of the configuration items it was CAUSED_BY, if it names any; else that of what it AFFECTS.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.items import Item
@@ -30,68 +25,16 @@ from cmdb.model.outages import (
 )
 from cmdb.model.reliability import ComponentFigure, Declared, component_figure
 from cmdb.model.values import format_instant
-from cmdb.store.connection import Connection
-from cmdb.store.cypher import fill, quoted
 from cmdb.store.filters import AllOf, AnyOf, Comparison, Condition, IsA
-from cmdb.store.loading import item_of
 from cmdb.store.reading import EstateReader, Order, PageRequest, RelatedRequest, make_cursor
-
-DECLARED = """
-MATCH (c:<<component>>) WHERE c.availability IS NOT NULL OR c.mtbf IS NOT NULL OR c.mttr IS NOT NULL
-WITH c, 0.0 / 0.0 AS nothing
-RETURN collect(c.id) AS ids, collect(c.class) AS classes,
-       collect(coalesce(toFloatOrNull(c.availability), nothing)) AS availability,
-       collect(coalesce(toFloatOrNull(c.mtbf) / 1000.0, nothing)) AS mtbf,
-       collect(coalesce(toFloatOrNull(c.mttr) / 1000.0, nothing)) AS mttr"""
-"""Columns; NaN where an item does not say it. Only items that say something."""
-OUTAGES = """
-MATCH (o:<<outage>>)
-RETURN collect([properties(o), [(o)-[:<<affects>>]->(a:<<component>>) | a.id],
-                               [(o)-[:<<blames>>]->(b:<<component>>) | b.id]]) AS outages"""
-KNOWN_SINCE = """
-UNWIND $ids AS id MATCH (c:Item {id: id}) USING INDEX SEEK c:Item(id)
-RETURN collect([c.id, c.created_at, c.in_service_since]) AS items"""
 
 COMPONENT, OUTAGE = "ConfigurationItem", "Outage"
 AFFECTS, CAUSED_BY = "AFFECTS", "CAUSED_BY"
 DECLARABLE = ("availability", "mtbf", "mttr")
-ESTATE_SECONDS = 120.0
-"""How long one statement about the whole estate may take."""
 FETCH = 1_000
 
 See = Callable[[Item], Item]
 """An item as somebody may see it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredColumns:
-    """What the items of the estate declare, in columns of one length: only items that declare anything.
-
-    Times in seconds. NaN: not declared. Values are as stored: `component_figure` judges whether they make sense.
-    """
-
-    ids: list[str]
-    classes: list[str]
-    availability: list[float]
-    mtbf_seconds: list[float]
-    mttr_seconds: list[float]
-
-    def declared(self, row: int) -> Declared:
-        """One row."""
-        return Declared(
-            _given(self.availability[row]), _given(self.mtbf_seconds[row]), _given(self.mttr_seconds[row])
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class EstateReliability:
-    """All that component figures of the estate rest on, beside the catalogue's class defaults.
-
-    `histories`: by item, only where there was an outage of its own.
-    """
-
-    declared: DeclaredColumns
-    histories: Mapping[str, OutageHistory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,65 +92,6 @@ async def read_service_outages(
     touched = [o for o in read.values() if o is not None and o.during(period) is not None]
     unusable = sorted(record_id for record_id, outage in read.items() if outage is None)
     return ServiceOutages(see(items[service]), tuple(touched), tuple(unusable))
-
-
-async def read_estate(connection: Connection, catalogue: Catalogue, until: datetime) -> EstateReliability:
-    """What the figures of the whole estate rest on, now, which is `until`. Secret attributes are left out."""
-    names = {
-        "component": quoted(catalogue.item_class(COMPONENT).name),
-        "outage": quoted(catalogue.item_class(OUTAGE).name),
-        "affects": quoted(catalogue.relationship(AFFECTS).name),
-        "blames": quoted(catalogue.relationship(CAUSED_BY).name),
-    }
-    [columns] = await connection.read(fill(DECLARED, **names), {}, deadline=ESTATE_SECONDS)
-    [row] = await connection.read(fill(OUTAGES, **names), {}, deadline=ESTATE_SECONDS)
-    since, own = await asyncio.to_thread(_own_outages, catalogue, row["outages"])
-    [known] = await connection.read(KNOWN_SINCE, {"ids": sorted(own)}, deadline=ESTATE_SECONDS)
-    declared = DeclaredColumns(
-        columns["ids"], columns["classes"], columns["availability"], columns["mtbf"], columns["mttr"]
-    )
-    hidden = _secret_names(catalogue)
-    for name, values in zip(
-        DECLARABLE, (declared.availability, declared.mtbf_seconds, declared.mttr_seconds), strict=True
-    ):
-        if name in hidden:
-            values[:] = [math.nan] * len(values)
-
-    def histories() -> dict[str, OutageHistory]:
-        found = {}
-        for item_id, created_at, in_service_since in known["items"]:
-            outages = own[item_id]
-            span = observed_span(
-                outages,
-                recorded_since=since or until,
-                in_service_since=None if "in_service_since" in hidden else read_instant(in_service_since),
-                known_since=read_instant(created_at) or until,
-                until=until,
-            )
-            history = observe(outages, span)
-            if history is not None:
-                found[item_id] = history
-        return found
-
-    return EstateReliability(declared, await asyncio.to_thread(histories))
-
-
-def _own_outages(
-    catalogue: Catalogue, rows: Iterable[Sequence[Any]]
-) -> tuple[datetime | None, dict[str, list[Outage]]]:
-    """When the first outage of all began, and the outages of each item."""
-    own: dict[str, list[Outage]] = defaultdict(list)
-    since = None
-    for properties, affected, blamed in rows:
-        record = item_of(properties)
-        begun = read_instant(record.attributes.get("started_at"))
-        if begun is not None:
-            since = min(since or begun, begun)
-        outage = _outage(catalogue, record)
-        if outage is not None:
-            for item_id in set(blamed or affected):
-                own[item_id].append(outage)
-    return since, own
 
 
 async def _outages_of(
@@ -279,12 +163,3 @@ def _declared(item: Item) -> Declared:
 def _number(value: object) -> float | None:
     """A stored number; None for what is none, as a value of the past may be whose attribute has another type now."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _given(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _secret_names(catalogue: Catalogue) -> frozenset[str]:
-    attributes = catalogue.item_class(COMPONENT).attributes
-    return frozenset(a.name for a in attributes.values() if a.entry.secret)

@@ -17,6 +17,7 @@ from cmdb.errors import BadRequest
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
+from cmdb_graphql.errors import Code, Refusal
 from impact.errors import TooManyNodes
 from impact.fault_tree_analysis import Analysis, Importance, analyse
 from impact.mef import import_fault_tree
@@ -159,9 +160,10 @@ class FaultTreeQueries:
             try:
                 analysis = await asyncio.to_thread(analysed)
             except TooManyNodes:
-                raise BadRequest(
+                raise Refusal(
+                    Code.LIMIT_EXCEEDED,
                     f"the tree needs a diagram of more than {MOST_NODES:,} nodes; analyse it with `cmdb fault-tree`, "
-                    "which has room for ten times as many"
+                    "which has room for ten times as many",
                 ) from None
         context.spend(len(analysis.importances))
         return FaultTreeAnalysis.of(analysis)

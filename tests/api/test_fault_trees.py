@@ -77,7 +77,7 @@ async def test_what_is_no_fault_tree_is_refused_with_its_place(api: Api, text: s
 async def test_what_is_too_large_is_refused_with_a_way_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fault_trees, "MOST_NODES", 2)
     [error] = (await api.answer(ANALYSIS, {"document": TREE}))["errors"]
-    assert error["extensions"]["code"] == "BAD_REQUEST"
+    assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
     assert "cmdb fault-tree" in error["message"]
 
 

@@ -11,18 +11,15 @@ import pytest
 import pytest_asyncio
 
 import cmdb.store.reliability
-from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutEntries, PutItem
-from cmdb.model.entries import entry_record
+from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
 from cmdb.model.items import EdgeKey, Item
 from cmdb.model.outages import OutageHistory, Span
-from cmdb.model.reliability import ComponentFigure, Declared, component_figure
+from cmdb.model.reliability import ComponentFigure
 from cmdb.store.as_of import Views
-from cmdb.store.history import HEAD
 from cmdb.store.reading import EstateReader, PresentReader
-from cmdb.store.reliability import read_estate, read_figures, read_service_outages
+from cmdb.store.reliability import read_figures, read_service_outages
 from cmdb.store.store import Store
 from cmdb.store.topology import LiveTopology
-from cmdb.store.writing import CATALOGUE_REVISION
 
 ALICE = Authorship(actor="alice")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -123,32 +120,7 @@ async def test_an_outage_is_that_of_what_caused_it_and_else_of_what_it_affects(e
     assert found["blamed"].history == OutageHistory(18 * 86_400.0, 1, 5 * 3600.0)
 
 
-async def test_the_whole_estate_in_columns_gives_the_same_figures(estate: Store) -> None:
-    whole = await read_estate(estate.connection, estate.catalogue, NOW)
-    columns = whole.declared
-    assert sorted(columns.ids) == ["half", "odd", "timed", "told"]
-    declared = {item_id: columns.declared(row) for row, item_id in enumerate(columns.ids)}
-    assert declared["told"] == Declared(0.98, 86_400.0, 3600.0)
-    assert declared["odd"] == Declared(3.0, -86_400.0, None)
-    for item_id, figure in (await figures(estate)).items():
-        item_class = "Server" if item_id not in ("shop", "service", "bob") else "BusinessService"
-        default = estate.catalogue.item_class(item_class).reliability
-        history = whole.histories.get(item_id)
-        assert component_figure(declared.get(item_id, Declared()), history, default) == figure, item_id
-
-
-async def test_the_whole_estate_takes_three_statements(estate: Store) -> None:
-    seen: list[str] = []
-    estate.connection.on_statement.append(seen.append)
-    await read_estate(estate.connection, estate.catalogue, NOW)
-    estate.connection.on_statement.remove(seen.append)
-    others = (HEAD, CATALOGUE_REVISION)  # what the feed asks meanwhile
-    assert len([statement for statement in seen if statement not in others]) == 3
-
-
 async def test_an_empty_estate_has_nothing_to_say(store: Store) -> None:
-    whole = await read_estate(store.connection, store.catalogue, NOW)
-    assert (whole.declared.ids, dict(whole.histories)) == ([], {})
     assert await figures(store) == {}
 
 
@@ -193,7 +165,6 @@ async def test_many_outages_of_one_thing_are_all_read(store: Store, monkeypatch:
     history = (await figures(store, ids=["host"]))["host"].history
     assert history is not None
     assert (history.outages, history.down) == (45, 45 * 1800.0)
-    assert (await read_estate(store.connection, store.catalogue, NOW)).histories == {"host": history}
 
 
 async def test_outages_of_a_service_are_those_that_touch_the_period(estate: Store) -> None:
@@ -208,12 +179,3 @@ async def test_outages_of_a_service_are_those_that_touch_the_period(estate: Stor
     assert sorted(outage.id for outage in found.outages) == ["own", "passed-on", "slow"]
     assert found.unusable == ("untimed",)
     assert await read_service_outages(present(estate), estate.catalogue, "none", later, as_it_is) is None
-
-
-async def test_a_secret_attribute_makes_no_figure_for_the_whole_estate(estate: Store) -> None:
-    raw = entry_record(estate.catalogue.entries["ConfigurationItem"])
-    raw["attributes"]["mtbf"]["secret"] = True
-    await estate.apply(ChangeSet((PutEntries({"ConfigurationItem": raw}),)), ALICE)
-    whole = await read_estate(estate.connection, estate.catalogue, NOW)
-    assert all(math.isnan(mtbf) for mtbf in whole.declared.mtbf_seconds)
-    assert not all(math.isnan(mttr) for mttr in whole.declared.mttr_seconds)
