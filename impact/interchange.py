@@ -26,14 +26,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from xml.sax.saxutils import escape
-
-import networkx as nx
 
 from cmdb.model.topology import Topology, TopologyEdge
 from impact.pictures import to_dot, to_mermaid
 from impact.subgraph import Subgraph, SubgraphNode, of_topology, portable_id
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Attributes: TypeAlias = dict[str, Any]
 
@@ -88,8 +89,10 @@ def to_networkx(graph: Subgraph | Topology) -> nx.MultiDiGraph[str]:
     """The graph with item ids as nodes and `(type, group)` as keys of edges; attributes as the module says, None
     where there is no value.
     """
+    from networkx import MultiDiGraph  # a quarter of a second, which no start of a service is to wait for
+
     subgraph = graph if isinstance(graph, Subgraph) else of_topology(graph)
-    made: nx.MultiDiGraph[str] = nx.MultiDiGraph(**_graph_attributes(subgraph))
+    made: nx.MultiDiGraph[str] = MultiDiGraph(**_graph_attributes(subgraph))
     made.add_nodes_from((node.id, _node_attributes(node)) for node in subgraph.nodes)
     for edge in subgraph.edges:
         key = (edge.type, edge.group)

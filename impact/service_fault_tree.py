@@ -10,12 +10,14 @@ the one before found. After n rounds nothing can be added, so the tree means exa
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from impact.errors import InvalidFaultTree, UnknownItems
 from impact.fault_tree import Argument, BasicEvent, FaultTree, Formula, Gate
 from impact.gates import CarryingEdges
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MOST_GATES = 50_000
 
@@ -98,7 +100,9 @@ class _Unfolding:
 
 
 def _closure(edges: CarryingEdges, service: str) -> nx.DiGraph[str]:
-    graph: nx.DiGraph[str] = nx.DiGraph()
+    from networkx import DiGraph  # as in `impact.interchange`, not before it is needed
+
+    graph: nx.DiGraph[str] = DiGraph()
     graph.add_node(service)
     waiting = [service]
     while waiting:
@@ -112,7 +116,9 @@ def _closure(edges: CarryingEdges, service: str) -> nx.DiGraph[str]:
 
 def _rounds(graph: nx.DiGraph[str], most_gates: int) -> dict[str, tuple[int, int]]:
     """For each item the number of its strongly connected part, and how many rounds that needs."""
-    parts = [sorted(part) for part in nx.strongly_connected_components(graph)]
+    from networkx import strongly_connected_components
+
+    parts = [sorted(part) for part in strongly_connected_components(graph)]
     if sum(len(part) ** 2 for part in parts) > most_gates:
         cycle = max(parts, key=len)
         shown = ", ".join(cycle[:5]) + (", ..." if len(cycle) > 5 else "")

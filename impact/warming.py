@@ -29,7 +29,14 @@ def compile_kernels() -> None:
     ]
     topology = PackedTopology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
     engine = Engine()
-    engine.simulate_failure(topology, ["rack"], pinned={"b"})
+    answer = engine.simulate_failure(topology, ["rack"], pinned={"b"})
+    from impact.bulk import (
+        to_arrow,
+    )  # what only some answers need, and takes a while to import, comes now too
+    from impact.interchange import to_networkx
+
+    list(to_arrow(answer))
+    to_networkx(topology)
     flags = np.zeros(topology.size, np.uint8)
     Ranking.of(engine.graph(topology), flags)
     needs = ServiceNeeds.of(topology, "shop")

@@ -25,12 +25,13 @@ from cmdb.store.cypher import fill, quoted
 # say the same. A row for each costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32
 # bits each. In pieces: all at once a million items take more memory than the private server gives a transaction.
 # Items in the order of the index, edges in the order in which they lie in the store, type by type: to look for those of
-# each item takes three times as long. A projection reads the properties of an edge at once, in half the time.
+# each item takes three times as long. A projection reads several properties at once: half the time for edges.
 LOAD_ITEMS = """
 MATCH (i:Item) USING RANGE INDEX i:Item(id) WHERE i.id > $after
 WITH i ORDER BY i.id LIMIT $piece
-RETURN i.class AS class, i.lifecycle AS lifecycle, i.criticality AS criticality,
-       collect(id(i)) AS keys, collect(i.id) AS ids, collect(i.name) AS names"""
+WITH i, i {.name, .class, .lifecycle, .criticality} AS facts
+RETURN facts.class AS class, facts.lifecycle AS lifecycle, facts.criticality AS criticality,
+       collect(id(i)) AS keys, collect(i.id) AS ids, collect(facts.name) AS names"""
 EDGE_TYPES = "CALL db.relationshipTypes() YIELD relationshipType AS type RETURN collect(type) AS types"
 COUNT_EDGES = "MATCH ()-[r:<<type>>]->() RETURN count(r) AS edges"
 LOAD_EDGES = """

@@ -238,16 +238,22 @@ async def serving(
             if file is not None:
                 _log.info("admin_token_written", file=str(file))
             service.services.topologies.start()
-            warming = asyncio.create_task(asyncio.to_thread(compile_kernels), name="warm")
             service.services.figures.start()
-            loaded = asyncio.gather(warming, service.services.topologies.at_head(), return_exceptions=True)
-            tidying = asyncio.create_task(tidy(loaded, lambda: service.metrics.in_flight), name="tidy")
+            warming = asyncio.create_task(_warm(service.services), name="warm")
+            tidying = asyncio.create_task(tidy(warming, lambda: service.metrics.in_flight), name="tidy")
             try:
                 await _run(service, settings, listener, started)
             finally:
                 warming.cancel()
                 tidying.cancel()
                 await service.stop()
+
+
+async def _warm(services: Services) -> None:
+    """Load the topology, then what questions about it need: in this order, since somebody may ask already."""
+    with suppress(CmdbError):  # whoever loads it tries again, and tells
+        await services.topologies.at_head()
+    await asyncio.to_thread(compile_kernels)
 
 
 @contextmanager

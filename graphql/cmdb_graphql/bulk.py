@@ -7,7 +7,7 @@ chosen by `Accept`: `application/x-ndjson` (also for `*/*`) or `application/vnd.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +27,12 @@ from cmdb_graphql.ingest import read_body, refused
 from cmdb_graphql.json_body import decode_json
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
-from impact.bulk import to_arrow, to_json_lines
 from impact.estate_figures import service_classes
 from impact.simulation import Impact
 
 QUESTION_BYTES = 1_048_576
 JSON_LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
-_WRITERS: Mapping[str, Callable[[Impact], Iterator[bytes]]] = {JSON_LINES: to_json_lines, ARROW: to_arrow}
+FORMS = (JSON_LINES, ARROW)
 
 
 class Moment(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -68,12 +67,18 @@ def bulk_router(context_of: Callable[[Request], Awaitable[Context]]) -> APIRoute
             form = _form(request.headers.get("accept", ""))
             body = await read_body(request, allowed=QUESTION_BYTES)
             async with asyncio.timeout(context.services.settings.request_deadline):
-                pieces = await _answered(context, _question(body), _WRITERS[form])
+                pieces = await _answered(context, _question(body), _writer(form))
         except Exception as error:
             return refused(refusal_of(error, doing="answering in bulk"))
         return StreamingResponse(pieces, media_type=form)
 
     return router
+
+
+def _writer(form: str) -> Callable[[Impact], Iterator[bytes]]:
+    from impact import bulk  # and pyarrow, which a service is not to wait for when it starts
+
+    return bulk.to_arrow if form == ARROW else bulk.to_json_lines
 
 
 def _form(accept: str) -> str:
@@ -83,7 +88,7 @@ def _form(accept: str) -> str:
         kind = name.strip().lower() or "*/*"
         if weight.replace(" ", "") == "q=0":
             continue
-        if kind in _WRITERS:
+        if kind in FORMS:
             return kind
         if kind in ("*/*", "application/*"):
             return JSON_LINES

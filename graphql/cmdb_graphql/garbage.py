@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Any
 
 YOUNG, MIDDLE_AGED, OLD = 700, 3, 100_000
 """Thresholds of the three generations: the last is for a service that is never quiet, after hours."""
@@ -32,12 +33,12 @@ def settle() -> None:
     gc.freeze()
 
 
-async def tidy(started: Awaitable[object], in_flight: Callable[[], int]) -> None:
+async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> None:
     """Wait for the start, take what it made out of garbage collection, and from then on look when nobody asks.
 
     `in_flight`: how many requests are being answered.
     """
-    await started
+    await asyncio.wait([started])
     gc.freeze()  # without a walk: somebody may be waiting already
     settled = was_quiet = False
     while True:

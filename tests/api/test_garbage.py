@@ -1,0 +1,90 @@
+"""What is finished is freed at once, and all objects are walked in quiet moments only."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from cmdb_graphql import garbage
+from cmdb_graphql.context import Context
+from impact.simulation import Impact
+from tests.api.conftest import Api
+from tests.api.test_impact import redundant_shop
+
+IMPACT = """query($down: [ID!]!) {
+  impact(down: $down) {
+    counts { down } atRisk { name because { code members { name } } path { name } } services { name }
+  }
+}"""
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """A process that collects as it did before."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.enable()
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("unfrozen")
+async def test_a_finished_operation_leaves_nothing_for_the_garbage_collector(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[object]] = []
+    for kind in (Context, Impact):
+        begin = kind.__init__
+
+        def seen(self: object, *args: object, _begin: object = begin, **kwargs: object) -> None:
+            made.append(weakref.ref(self))
+            _begin(self, *args, **kwargs)  # type: ignore[operator]
+
+        monkeypatch.setattr(kind, "__init__", seen)
+    ids = await redundant_shop(api)
+    made.clear()
+    gc.collect()
+    gc.disable()
+    await api.data(IMPACT, {"down": [ids["a"]]})
+    await asyncio.sleep(0)
+    assert len(made) == 2
+    assert [ref() for ref in made] == [None, None]
+
+
+@pytest.mark.usefixtures("unfrozen")
+async def test_all_objects_are_walked_when_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(garbage, "WORTH_IT", 0)
+    garbage.leave_to_quiet_moments()
+    in_flight, walks = 1, 0
+
+    def walked(phase: str, facts: dict[str, int]) -> None:
+        nonlocal walks
+        walks += phase == "stop" and facts["generation"] == 2
+
+    gc.callbacks.append(walked)
+    loaded = asyncio.get_running_loop().create_future()
+    tidying = asyncio.create_task(garbage.tidy(loaded, lambda: in_flight))
+    try:
+        await asyncio.sleep(0.1)
+        assert not gc.get_freeze_count()
+        loaded.set_result(None)
+        await asyncio.sleep(0.1)
+        assert gc.get_freeze_count() > 10_000
+        assert walks == 0
+        in_flight = 0
+        async with asyncio.timeout(30):
+            while walks < 2:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        in_flight = 1
+        await asyncio.sleep(0.05)
+        before = walks
+        await asyncio.sleep(0.2)
+        assert walks == before
+    finally:
+        tidying.cancel()
+        gc.callbacks.remove(walked)
