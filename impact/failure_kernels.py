@@ -24,6 +24,8 @@ FAR, NEAR, NEXT, NOW = 16, 8, 4, 2
 """How many places ahead of a walk memory is fetched."""
 MANY = 2**22
 """Nodes whose marks no longer fit into the nearer caches: then these are fetched ahead too."""
+SWEPT = 32
+"""Where one of so many nodes is marked, marks are taken back from all, one after the other, which is faster."""
 SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
 """What an entry of a dependency leads to: a dependent that needs it, a gate it is a member of, one that wants it."""
 KINDS = 3
@@ -337,8 +339,12 @@ def take_back(
 ) -> None:
     """Make the scratch arrays clean again: the marks of everything in `queue`, the slack of the noted gates."""
     base_gates = len(arrays.gate_slack)
-    for place in range(count):
-        marks[queue[place]] &= STANDING
+    if count > len(marks) // SWEPT:
+        for node in range(len(marks)):
+            marks[node] &= STANDING
+    else:
+        for place in range(count):
+            marks[queue[place]] &= STANDING
     for place in range(noted):
         if place + FAR < noted:
             prefetch(gates, 2 * np.int64(touched[place + FAR]))

@@ -30,9 +30,8 @@ def compile_kernels() -> None:
     topology = PackedTopology.build(1, [TopologyItem(name, name, "Server") for name in names], edges)
     engine = Engine()
     answer = engine.simulate_failure(topology, ["rack"], pinned={"b"})
-    from impact.bulk import (
-        to_arrow,
-    )  # what only some answers need, and takes a while to import, comes now too
+    # What only some answers need, and takes a while to import, comes now too.
+    from impact.bulk import to_arrow
     from impact.interchange import to_networkx
 
     list(to_arrow(answer))
