@@ -152,11 +152,10 @@ class Ids:
         keys: npt.NDArray[np.bytes_] = self.keys[numbers]
         if not self.uuids:
             return keys
-        nibbles = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 16)
-        text = np.full((len(keys), 36), ord("-"), np.uint8)
-        digits = np.empty((len(keys), 32), np.uint8)
-        digits[:, 0::2], digits[:, 1::2] = nibbles >> 4, nibbles & 15
-        text[:, _DIGITS] = np.frombuffer(b"0123456789abcdef", np.uint8)[digits]
+        digits = np.frombuffer(np.ascontiguousarray(keys).tobytes().hex().encode(), np.uint8).reshape(-1, 32)
+        text = np.full((len(keys), _UUID), ord("-"), np.uint8)
+        for begin, end, dashes in ((0, 8, 0), (8, 12, 1), (12, 16, 2), (16, 20, 3), (20, 32, 4)):
+            text[:, begin + dashes : end + dashes] = digits[:, begin:end]
         packed: npt.NDArray[np.bytes_] = text.reshape(-1).view("S36")
         return packed
 

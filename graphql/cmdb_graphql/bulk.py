@@ -33,6 +33,8 @@ from impact.simulation import Impact
 QUESTION_BYTES = 1_048_576
 JSON_LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
 FORMS = (JSON_LINES, ARROW)
+AT_ONCE = 2
+"""Pieces that are made in one visit to a thread; an answer of fewer is sent as a whole."""
 
 
 class Moment(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -67,10 +69,12 @@ def bulk_router(context_of: Callable[[Request], Awaitable[Context]]) -> APIRoute
             form = _form(request.headers.get("accept", ""))
             body = await read_body(request, allowed=QUESTION_BYTES)
             async with asyncio.timeout(context.services.settings.request_deadline):
-                pieces = await _answered(context, _question(body), _writer(form))
+                pieces, first = await _answered(context, _question(body), _writer(form))
         except Exception as error:
             return refused(refusal_of(error, doing="answering in bulk"))
-        return StreamingResponse(pieces, media_type=form)
+        if len(first) < AT_ONCE:
+            return Response(b"".join(first), media_type=form)
+        return StreamingResponse(_sent(pieces, first), media_type=form)
 
     return router
 
@@ -106,7 +110,8 @@ def _question(body: bytes) -> BulkQuestion:
 
 async def _answered(
     context: Context, asked: BulkQuestion, write: Callable[[Impact], Iterator[bytes]]
-) -> AsyncIterator[bytes]:
+) -> tuple[Iterator[bytes], list[bytes]]:
+    """The pieces, and the first ones of them already; all where these are fewer than `AT_ONCE`."""
     if asked.minimum_confidence not in Confidence.__members__:
         raise BadRequest(
             f"minimumConfidence is {asked.minimum_confidence[:40]!r}; it is one of {', '.join(Confidence.__members__)}"
@@ -122,8 +127,7 @@ async def _answered(
         chosen_types(catalogue, asked.types),
     )
     services = service_classes(catalogue)
-    pieces, first = await asyncio.to_thread(_begun, context, question, topology, services, write)
-    return _sent(pieces, first)
+    return await asyncio.to_thread(_begun, context, question, topology, services, write)
 
 
 def _begun(
@@ -136,13 +140,11 @@ def _begun(
     """The answer with its first pieces: a small one is whole after one visit to a thread."""
     answer: Answer = question.ask(context.services.engine, topology, services)
     pieces = write(answer.impact)
-    return pieces, [piece for _, piece in zip(range(2), pieces, strict=False)]
+    return pieces, [piece for _, piece in zip(range(AT_ONCE), pieces, strict=False)]
 
 
 async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(first)
-    if len(first) < 2:
-        return
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
 
