@@ -25,7 +25,19 @@ from cmdb.model.columns import Int32s
 from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import members_needed
-from impact.failure_kernels import EXTRA, GATE, REWRITTEN, SINGLE, SOFT, VOID, Arrays, Marks, Scratch
+from impact.failure_kernels import (
+    EXTRA,
+    GATE,
+    REWRITTEN,
+    SINGLE,
+    SOFT,
+    VOID,
+    Arrays,
+    Marks,
+    Scratch,
+    move_heads,
+    slot_of,
+)
 from impact.gate_kernels import EdgeFacts, find_owners, form_gates, places, restore
 from impact.gates import Carrying, CarryingEdges
 
@@ -184,23 +196,14 @@ class Overlay:
 
     def _slot(self, target: int) -> int:
         if self.keys * 2 >= len(self.key):
-            old = [(int(k), int(h)) for k, h in zip(self.key, self.head, strict=True) if k >= 0]
             size = 2 * len(self.key)
-            self.key, self.head = np.full(size, -1, np.int32), np.full(size, -1, np.int32)
-            for key, head in old:
-                slot = self._probe(key)
-                self.key[slot], self.head[slot] = key, head
-        slot = self._probe(target)
+            key, head = np.full(size, -1, np.int32), np.full(size, -1, np.int32)
+            move_heads(self.key, self.head, key, head)
+            self.key, self.head = key, head
+        slot = slot_of(self.key, target)
         if self.key[slot] < 0:
             self.key[slot] = target
             self.keys += 1
-        return slot
-
-    def _probe(self, target: int) -> int:
-        mask = len(self.key) - 1
-        slot = (target * 40503) & mask
-        while self.key[slot] not in (-1, target):
-            slot = (slot + 1) & mask
         return slot
 
 

@@ -57,16 +57,30 @@ class Arrays(NamedTuple):
 
 
 @kernel
-def extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
-    """The first overlay entry of a node, -1 for none: open addressing, a power of two of slots."""
+def slot_of(x_key: Int32s, node: int) -> int:
+    """Where in the hash table of the overlay a node is, or belongs: open addressing, a power of two of slots."""
     mask = len(x_key) - 1
     slot = (node * 40503) & mask
-    while x_key[slot] != node:
-        if x_key[slot] < 0:
-            return -1
+    while x_key[slot] != node and x_key[slot] >= 0:
         slot = (slot + 1) & mask
+    return slot
+
+
+@kernel
+def extra_head(x_key: Int32s, x_head: Int32s, node: int) -> int:
+    """The first overlay entry of a node, -1 for none."""
+    slot = slot_of(x_key, node)
     head: int = x_head[slot]
-    return head
+    return head if x_key[slot] == node else -1
+
+
+@kernel
+def move_heads(old_key: Int32s, old_head: Int32s, key: Int32s, head: Int32s) -> None:
+    """Enter what is in one table into a larger one, which is empty (-1)."""
+    for old in range(len(old_key)):
+        if old_key[old] >= 0:
+            slot = slot_of(key, old_key[old])
+            key[slot], head[slot] = old_key[old], old_head[old]
 
 
 @kernel

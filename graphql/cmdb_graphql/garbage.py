@@ -39,15 +39,11 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
     `in_flight`: how many requests are being answered.
     """
     await asyncio.wait([started])
-    gc.freeze()  # without a walk: somebody may be waiting already
-    settled = was_quiet = False
+    gc.freeze()  # without a walk, which would find hardly anything: somebody may be waiting already
+    was_quiet = False
     while True:
         await asyncio.sleep(QUIET_SECONDS)
         is_quiet = not in_flight()
         if is_quiet and was_quiet and gc.get_count()[2] >= WORTH_IT:
-            if settled:
-                gc.collect()
-            else:
-                settle()
-            settled = True
+            gc.collect()
         was_quiet = is_quiet
