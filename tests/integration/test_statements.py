@@ -25,10 +25,7 @@ SLOTS = {
     "order": "c.name, c.id",
     "arrow": "-[r:`RUNS_ON`]->",
     "total": "null",
-    "component": "`ConfigurationItem`",
-    "outage": "`Outage`",
-    "affects": "`AFFECTS`",
-    "blames": "`CAUSED_BY`",
+    "type": "`RUNS_ON`",
 }
 IN_PAGES = {"where": "c.name IS NOT NULL"}
 """What `PAGE` is always given beside the caller's condition: the value that it is ordered by is there, or is not."""
@@ -40,8 +37,6 @@ SCANS = {
     "tokens.LIST": "tokens are few, and listed all",
     "verification.ANCHORS": "baselines are few, and asked all",
     "verification.TRACES": "verifying looks at everything",
-    "reliability.DECLARED": "what the whole estate declares is wanted",
-    "reliability.OUTAGES": "the outages of the whole estate are wanted",
 }
 """Statements that may read all nodes of a label, and why."""
 
