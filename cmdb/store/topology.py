@@ -221,7 +221,7 @@ class LiveTopology:
         if snapshot is not None and await self._fits(snapshot, catalogue, head):
             self.source = "snapshot"
             return await asyncio.to_thread(self._prepared, lambda: self._restored(snapshot))
-        items, edges = await read_pieces(self._store.connection)
+        items, edges = await read_pieces(self._store.connection, catalogue)
         # Later changes may be in it, and taking them up again is harmless.
         loaded = await asyncio.to_thread(
             self._prepared, lambda: PackedTopology.of_columns(head, packed_columns(catalogue, items, edges))

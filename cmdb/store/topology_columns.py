@@ -16,7 +16,6 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.columns import Ids, Int32s, Int64s, Texts
 from cmdb.model.items import EdgeFacts, EdgeKey
 from cmdb.model.packed_columns import Columns, Kind, Label, label_of
-from cmdb.model.reserved import RESERVED_RELATIONSHIPS
 from cmdb.model.topology import Confidence, Strength, TopologyEdge
 from cmdb.store.connection import Connection
 from cmdb.store.cypher import fill, quoted
@@ -56,16 +55,25 @@ LOAD_SECONDS = 600.0
 Pieces: TypeAlias = list[Mapping[str, Any]]
 
 
-async def read_pieces(connection: Connection) -> tuple[Pieces, Pieces]:
-    """Pieces of items, and of edges. What is made or goes meanwhile is among the changes since."""
+async def read_pieces(connection: Connection, catalogue: Catalogue) -> tuple[Pieces, Pieces]:
+    """Pieces of items, and of edges. What is made or goes meanwhile is among the changes since.
+
+    Raises:
+        StoreUnavailable, DeadlineExceeded: of one of the statements; the others are given up.
+    """
     [row] = await connection.read(EDGE_TYPES, {})
     turn = asyncio.Semaphore(AT_ONCE)
-    async with asyncio.TaskGroup() as group:
-        items = group.create_task(_read_items(connection))
-        edges = [
-            group.create_task(_read_edges(connection, edge_type, turn))
-            for edge_type in sorted({*row["types"]} - RESERVED_RELATIONSHIPS)
-        ]
+    try:
+        async with asyncio.TaskGroup() as group:
+            items = group.create_task(_read_items(connection))
+            edges = [
+                group.create_task(_read_edges(connection, edge_type, turn))
+                for edge_type in sorted({*row["types"]} & catalogue.relationships.keys())
+            ]
+    except (
+        ExceptionGroup
+    ) as failed:  # who waits for the load knows errors of the store, and no groups of them
+        raise failed.exceptions[0] from None
     return items.result(), [piece for task in edges for piece in task.result()]
 
 
