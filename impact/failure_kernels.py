@@ -15,15 +15,12 @@ import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
 from impact.kernel import kernel, prefetch
+from impact.look_ahead import FAR, MANY, NEXT, look_ahead, look_at_gates, look_at_marks, look_at_owners
 
 REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
 PINNED, REWRITTEN, EXTRA = 32, 64, 128
 """Marks of a node. REWRITTEN: entries of the base that lead to it are void. EXTRA: it has entries in the overlay."""
 STANDING = REWRITTEN | EXTRA
-FAR, NEAR, NEXT, NOW = 16, 8, 4, 2
-"""How many places ahead of a walk memory is fetched."""
-MANY = 2**22
-"""Nodes whose marks no longer fit into the nearer caches: then these are fetched ahead too."""
 SWEPT = 32
 """Where one of so many nodes is marked, marks are taken back from all, one after the other, which is faster."""
 SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
@@ -93,51 +90,6 @@ def extra_owner(arrays: Arrays, owners: Int32s, place: int) -> int:
 
 
 @kernel
-def _look_ahead(span: Int32s, entry: Int32s, queue: Int32s, place: int, tail: int) -> None:
-    """What is visited soon lies anywhere in memory: fetch its row, and a little later what the row leads to.
-
-    Makes a walk over a million items five times faster (measured: 148 ms to 30 ms for 715,000 items).
-    """
-    if place + FAR < tail:
-        prefetch(span, 4 * np.int64(queue[place + FAR]))
-    if place + NEAR < tail and queue[place + NEAR] < len(span):
-        prefetch(entry, np.int64(span[queue[place + NEAR], 0]))
-
-
-@kernel
-def _look_at_gates(span: Int32s, entry: Int32s, gates: Int32s, queue: Int32s, place: int, tail: int) -> None:
-    """The same for the gates of what is visited next."""
-    if place + NEXT < tail and queue[place + NEXT] < len(span):
-        node = queue[place + NEXT]
-        for at in range(span[node, 1], span[node, 2]):
-            prefetch(gates, 2 * np.int64(entry[at]))
-
-
-@kernel
-def _look_at_marks(
-    span: Int32s, dependent: Int32s, marks: Marks, queue: Int32s, place: int, tail: int, kinds: int
-) -> None:
-    """The same for the marks of whom what is visited next leads to (measured at ten million: 550 ms to 330 ms)."""
-    if place + NEXT < tail and queue[place + NEXT] < len(span):
-        node = queue[place + NEXT]
-        for at in range(span[node, 0], span[node, kinds]):
-            prefetch(marks, np.int64(dependent[at]))
-
-
-@kernel
-def _look_at_owners(
-    span: Int32s, entry: Int32s, gates: Int32s, marks: Marks, queue: Int32s, place: int, tail: int
-) -> None:
-    """The same where gates say whom it leads to, which have been fetched by then."""
-    if place + NOW < tail and queue[place + NOW] < len(span):
-        node = queue[place + NOW]
-        for at in range(span[node, 0], span[node, 1]):
-            prefetch(marks, np.int64(entry[at]))
-        for at in range(span[node, 1], span[node, 2]):
-            prefetch(marks, np.int64(gates[entry[at], 0]))
-
-
-@kernel
 def fall(
     arrays: Arrays,
     marks: Marks,
@@ -168,10 +120,10 @@ def fall(
             levels[rounds] = end
         rounds += 1
         for place in range(head, end):
-            _look_ahead(span, entry, queue, place, tail)
-            _look_at_gates(span, entry, gates, queue, place, tail)
+            look_ahead(span, entry, queue, place, tail)
+            look_at_gates(span, entry, gates, queue, place, tail)
             if many:
-                _look_at_owners(span, entry, gates, marks, queue, place, tail)
+                look_at_owners(span, entry, gates, marks, queue, place, tail)
             node = queue[place]
             if node < n:
                 for at in range(span[node, 0], span[node, 1]):
@@ -250,9 +202,9 @@ def reach(
             levels[rounds] = end
         rounds += 1
         for place in range(head, end):
-            _look_ahead(span, dependent, queue, place, tail)
+            look_ahead(span, dependent, queue, place, tail)
             if many:
-                _look_at_marks(span, dependent, marks, queue, place, tail, kinds)
+                look_at_marks(span, dependent, marks, queue, place, tail, kinds)
             node = queue[place]
             before = tail
             extra = (
@@ -325,7 +277,7 @@ def degrade(
     overlaid = len(arrays.x_entry) > 0
     tail = 0
     for place in range(down_count):
-        _look_ahead(span, entry, down, place, down_count)
+        look_ahead(span, entry, down, place, down_count)
         node = down[place]
         if node < n:
             for at in range(span[node, 2], span[node, 3]):

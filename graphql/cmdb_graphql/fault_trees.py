@@ -6,7 +6,6 @@ One at a time, and with diagrams of a bounded size: a tree of a few lines may ne
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Self
 
@@ -71,16 +70,11 @@ class EventCutSet:
     events: list[str]
 
 
-@dataclass
-class _Answer:
-    analysis: Analysis
-
-
 @strawberry.type(name="FaultTreeAnalysis", description="What a fault tree says, exactly.")
 class FaultTreeAnalysis:
     """The figures of one tree."""
 
-    answer: strawberry.Private[_Answer]
+    analysis: strawberry.Private[Analysis]
     name: str
     top: str
     label: str
@@ -100,7 +94,7 @@ class FaultTreeAnalysis:
         """The figures of an analysis."""
         tree = analysis.tree
         return cls(
-            answer=_Answer(analysis),
+            analysis=analysis,
             name=tree.name,
             top=tree.top,
             label=tree.gates[tree.top].label,
@@ -116,7 +110,7 @@ class FaultTreeAnalysis:
     async def importances(self, first: int = 20, offset: int = 0) -> list[EventImportanceType]:
         """The basic events that matter most, by Fussell-Vesely importance."""
         _page(first, offset)
-        analysis = self.answer.analysis
+        analysis = self.analysis
         order = sorted(analysis.importances, key=lambda i: (-i.fussell_vesely, -i.birnbaum))
         events = analysis.tree.basic_events
         return [EventImportanceType.of(i, events[i.event].label) for i in order[offset : offset + first]]
@@ -125,7 +119,7 @@ class FaultTreeAnalysis:
     async def likeliest_cut_sets(self, first: int = 10) -> list[EventCutSet]:
         """The minimal cut sets with the highest probabilities."""
         _page(first, 0)
-        found = await asyncio.to_thread(self.answer.analysis.likeliest_cut_sets, first)
+        found = await asyncio.to_thread(self.analysis.likeliest_cut_sets, first)
         return [EventCutSet(probability=chance, events=list(events)) for chance, events in found]
 
 
