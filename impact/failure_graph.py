@@ -32,12 +32,14 @@ from impact.failure_kernels import (
     SINGLE,
     SOFT,
     VOID,
+    WHOLE,
     Arrays,
     Marks,
     Scratch,
     move_heads,
     slot_of,
 )
+from impact.frontier import FEW
 from impact.gate_kernels import EdgeFacts, find_owners, form_gates, places, restore
 from impact.gates import Carrying, CarryingEdges
 
@@ -312,7 +314,7 @@ class Workspace:
             and scratch is not None
             and old.base is graph.base
             and len(scratch.marks) >= graph.topology.size
-            and len(scratch.touched) >= graph.gates
+            and len(scratch.touched) > graph.gates
         )
         if not fits or scratch is None or old is None:
             scratch = _new_scratch(graph, rounds)
@@ -322,7 +324,7 @@ class Workspace:
             scratch = scratch._replace(levels=np.empty((4, rounds), np.int32))
         overlay = graph.overlay
         scratch.gates[base_gates : graph.gates, 0] = overlay.owner[: overlay.gates]
-        scratch.gates[base_gates : graph.gates, 1] = overlay.slack[: overlay.gates]
+        scratch.gates[base_gates : graph.gates, 1] = overlay.slack[: overlay.gates] + WHOLE
         np.bitwise_or.at(scratch.marks, graph.flagged[0], graph.flagged[1])
         self._graph, self._scratch = graph, scratch
         return scratch
@@ -333,8 +335,12 @@ def _new_scratch(graph: FailureGraph, rounds: int) -> Scratch:
     gates = graph.gates + 4096 + graph.gates // 64
     base = graph.base
     pairs = np.zeros((gates, 2), np.int32)
-    pairs[: len(base.gate_slack), 0], pairs[: len(base.gate_slack), 1] = base.gate_owners(), base.gate_slack
-    one, two, three, four = (np.empty(nodes, np.int32) for _ in range(4))
+    pairs[: len(base.gate_slack), 0], pairs[: len(base.gate_slack), 1] = (
+        base.gate_owners(),
+        base.gate_slack + WHOLE,
+    )
+    places = nodes + FEW + int((base.span[:, 3] - base.span[:, 0]).max(initial=0))
+    one, two, three, four = (np.empty(places, np.int32) for _ in range(4))
     marks = np.zeros(nodes, np.uint8)
     return Scratch(
         marks, pairs, one, two, three, four, np.empty(gates, np.int32), np.empty((4, rounds), np.int32)

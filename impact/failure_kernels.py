@@ -14,13 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s, Int64s
+from impact.frontier import AT_ONCE, fetch_rows, lay_out, lose_members, take_fresh
 from impact.kernel import kernel, prefetch
-from impact.look_ahead import FAR, MANY, NEXT, look_ahead, look_at_gates, look_at_marks, look_at_owners
 
 REACHED, DOWN, DEGRADED, AT_RISK, REDUCED = 1, 2, 4, 8, 16
 PINNED, REWRITTEN, EXTRA = 32, 64, 128
 """Marks of a node. REWRITTEN: entries of the base that lead to it are void. EXTRA: it has entries in the overlay."""
 STANDING = REWRITTEN | EXTRA
+WHOLE = 1 << 30
+"""Added to the slack of a gate in `Scratch.gates` until it loses its first member."""
+FAR, NEXT = 16, 4
+"""How many places ahead memory is fetched, where it is known long before what comes next."""
 SWEPT = 32
 """Where one of so many nodes is marked, marks are taken back from all, one after the other, which is faster."""
 SINGLE, GATE, SOFT, VOID = 0, 1, 2, 3
@@ -108,68 +112,61 @@ def fall(
     its slack in `gates[:, 1]` reduced by their number, and is noted in `touched` at the first, after the `noted` that
     are there. Returns how many have the mark, how many gates are noted, and how many rounds there are.
     """
-    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    span, entry = arrays.span, arrays.entry
+    none = np.empty(0, np.int32)
     stop = DOWN | PINNED | mark
+    overlaid = len(arrays.x_entry) > 0
     head, tail, rounds = 0, count, 1
     levels[0] = 0
-    base_gates = len(arrays.gate_slack)
-    many, overlaid = len(marks) > MANY, len(arrays.x_entry) > 0
     while head < tail:
         end = tail
         if rounds < len(levels):
             levels[rounds] = end
         rounds += 1
-        for place in range(head, end):
-            look_ahead(span, entry, queue, place, tail)
-            look_at_gates(span, entry, gates, queue, place, tail)
-            if many:
-                look_at_owners(span, entry, gates, marks, queue, place, tail)
-            node = queue[place]
-            if node < n:
-                for at in range(span[node, 0], span[node, 1]):
-                    other = entry[at]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        marks[other] |= mark
-                        queue[tail] = other
-                        tail += 1
-                for at in range(span[node, 1], span[node, 2]):
-                    gate = entry[at]
-                    other = gates[gate, 0]
-                    if marks[other] & (stop | REWRITTEN) == 0:
-                        slack = gates[gate, 1] - 1
-                        gates[gate, 1] = slack
-                        if slack + 1 == arrays.gate_slack[gate]:
-                            touched[noted] = gate
-                            noted += 1
-                        if slack < 0:
-                            marks[other] |= mark
-                            queue[tail] = other
-                            tail += 1
-            if overlaid and marks[node] & EXTRA:
-                at = extra_head(arrays.x_key, arrays.x_head, node)
-                while at >= 0:
-                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind == SINGLE:
-                        if marks[other] & stop == 0:
-                            marks[other] |= mark
-                            queue[tail] = other
-                            tail += 1
-                    elif kind == GATE:
-                        gate = other
-                        other = gates[gate, 0]
-                        if marks[other] & stop == 0:
-                            slack = gates[gate, 1] - 1
-                            gates[gate, 1] = slack
-                            if slack + 1 == arrays.x_slack[gate - base_gates]:
-                                touched[noted] = gate
-                                noted += 1
-                            if slack < 0:
-                                marks[other] |= mark
-                                queue[tail] = other
-                                tail += 1
-                    at = arrays.x_next[at]
-        head = end
+        while head < end:
+            until = min(head + AT_ONCE, end)
+            fetch_rows(span, entry, queue, head, until, 0)
+            until, laid = lay_out(span, entry, queue, head, until, 0, 1, queue, tail, none)
+            tail = take_fresh(marks, queue, tail, laid, none, stop | REWRITTEN, mark)
+            at = head
+            while at < until:
+                at, laid = lay_out(span, entry, queue, at, until, 1, 2, queue, tail, none)
+                tail, noted = lose_members(
+                    marks, gates, queue, tail, laid, touched, noted, stop | REWRITTEN, mark, WHOLE
+                )
+            if overlaid:
+                for place in range(head, until):
+                    tail, noted = fall_over(
+                        arrays, marks, gates, queue, queue[place], tail, touched, noted, stop, mark
+                    )
+            head = until
     return tail, noted, rounds - 1
+
+
+@kernel
+def fall_over(
+    arrays: Arrays,
+    marks: Marks,
+    gates: Int32s,
+    queue: Int32s,
+    node: int,
+    tail: int,
+    touched: Int32s,
+    noted: int,
+    stop: int,
+    mark: int,
+) -> tuple[int, int]:
+    """What `fall` does for one node over its entries of the overlay."""
+    at = extra_head(arrays.x_key, arrays.x_head, node) if marks[node] & EXTRA else -1
+    while at >= 0:
+        kind = arrays.x_kind[at]
+        queue[tail] = arrays.x_entry[at]
+        if kind == SINGLE:
+            tail = take_fresh(marks, queue, tail, tail + 1, np.empty(0, np.int32), stop, mark)
+        elif kind == GATE:
+            tail, noted = lose_members(marks, gates, queue, tail, tail + 1, touched, noted, stop, mark, WHOLE)
+        at = arrays.x_next[at]
+    return tail, noted
 
 
 @kernel
@@ -191,9 +188,8 @@ def reach(
     as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of `queue` after
     the first ones the place of the node it was reached from. Returns how many are reached, and how many distances.
     """
-    span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
-    explain = len(causes) > 0
-    many, overlaid = len(marks) > MANY, len(arrays.x_entry) > 0
+    span, dependent = arrays.span, arrays.dependent
+    overlaid = len(arrays.x_entry) > 0
     head, tail, rounds = 0, count, 1
     levels[0] = 0
     while head < tail:
@@ -201,41 +197,43 @@ def reach(
         if rounds < len(levels):
             levels[rounds] = end
         rounds += 1
-        for place in range(head, end):
-            look_ahead(span, dependent, queue, place, tail)
-            if many:
-                look_at_marks(span, dependent, marks, queue, place, tail, kinds)
-            node = queue[place]
-            before = tail
-            extra = (
-                overlaid and marks[node] & EXTRA != 0
-            )  # from far away in memory, so only where there can be any
-            if node < n:
-                # Without a branch: who is new cannot be foretold, and a wrong guess costs more than a write.
-                for at in range(span[node, 0], span[node, kinds]):
-                    other = dependent[at]
-                    seen = marks[other]
-                    fresh = np.uint8(seen & (stop | REWRITTEN) == 0)
-                    queue[tail] = other
-                    tail += int(fresh)
-                    marks[other] = seen | fresh * mark
-            if extra:
-                at = extra_head(arrays.x_key, arrays.x_head, node)
-                while at >= 0:
-                    kind, other = arrays.x_kind[at], arrays.x_entry[at]
-                    if kind < kinds:
-                        if kind == GATE:
-                            other = gates[other, 0]
-                        if marks[other] & stop == 0:
-                            marks[other] |= mark
-                            queue[tail] = other
-                            tail += 1
-                    at = arrays.x_next[at]
-            if explain:
-                for new in range(before, tail):
-                    causes[new] = place
-        head = end
+        while head < end:
+            until = min(head + AT_ONCE, end)
+            fetch_rows(span, dependent, queue, head, until, 0)
+            until, laid = lay_out(span, dependent, queue, head, until, 0, kinds, queue, tail, causes)
+            tail = take_fresh(marks, queue, tail, laid, causes, stop | REWRITTEN, mark)
+            if overlaid:
+                for place in range(head, until):
+                    tail = reach_over(arrays, marks, gates, queue, place, tail, causes, stop, mark, kinds)
+            head = until
     return tail, rounds - 1
+
+
+@kernel
+def reach_over(
+    arrays: Arrays,
+    marks: Marks,
+    gates: Int32s,
+    queue: Int32s,
+    place: int,
+    tail: int,
+    causes: Int32s,
+    stop: int,
+    mark: int,
+    kinds: int,
+) -> int:
+    """What `reach` does for one place of the queue over its entries of the overlay."""
+    node = queue[place]
+    at = extra_head(arrays.x_key, arrays.x_head, node) if marks[node] & EXTRA else -1
+    while at >= 0:
+        kind, other = arrays.x_kind[at], arrays.x_entry[at]
+        if kind < kinds:
+            queue[tail] = gates[other, 0] if kind == GATE else other
+            if len(causes):
+                causes[tail] = place
+            tail = take_fresh(marks, queue, tail, tail + 1, causes, stop, mark)
+        at = arrays.x_next[at]
+    return tail
 
 
 @kernel
@@ -250,16 +248,14 @@ def judge_gates(
         if place + NEXT < noted:
             prefetch(marks, np.int64(gates[touched[place + NEXT], 0]))
         gate = touched[place]
-        other = gates[gate, 0]
-        if marks[other] & (DOWN | PINNED):
-            continue
-        if gates[gate, 1] == 0:
-            if marks[other] & AT_RISK == 0:
-                marks[other] |= AT_RISK
-                queue[tail] = other
-                tail += 1
-        else:
-            marks[other] |= REDUCED
+        owner = gates[gate, 0]
+        seen = marks[owner]
+        live = int(seen & (DOWN | PINNED) == 0)
+        last = int(gates[gate, 1] == 0)
+        fresh = live * last * int(seen & AT_RISK == 0)
+        marks[owner] = seen | np.uint8(fresh * AT_RISK | live * (1 - last) * REDUCED)
+        queue[tail] = owner
+        tail += fresh
     return tail
 
 
@@ -272,30 +268,26 @@ def degrade(
     `down`: the fallen, the first `down_count`. `queue`: gets the degraded in rounds; `levels` as for `fall`, with the
     first round being those who want something that is down. Returns how many, and how many rounds.
     """
-    span, entry, n = arrays.span, arrays.entry, len(arrays.span)
+    span, entry = arrays.span, arrays.entry
+    none = np.empty(0, np.int32)
     stop = DOWN | DEGRADED | PINNED
     overlaid = len(arrays.x_entry) > 0
-    tail = 0
-    for place in range(down_count):
-        look_ahead(span, entry, down, place, down_count)
-        node = down[place]
-        if node < n:
-            for at in range(span[node, 2], span[node, 3]):
-                other = entry[at]
-                if marks[other] & (stop | REWRITTEN) == 0:
-                    marks[other] |= DEGRADED
-                    queue[tail] = other
-                    tail += 1
-        if overlaid and marks[node] & EXTRA:
-            at = extra_head(arrays.x_key, arrays.x_head, node)
-            while at >= 0:
-                other = arrays.x_entry[at]
-                if arrays.x_kind[at] == SOFT and marks[other] & stop == 0:
-                    marks[other] |= DEGRADED
-                    queue[tail] = other
-                    tail += 1
-                at = arrays.x_next[at]
-    none = np.empty(0, np.int32)
+    head, tail = 0, 0
+    while head < down_count:
+        until = min(head + AT_ONCE, down_count)
+        fetch_rows(span, entry, down, head, until, SOFT)
+        until, laid = lay_out(span, entry, down, head, until, SOFT, KINDS, queue, tail, none)
+        tail = take_fresh(marks, queue, tail, laid, none, stop | REWRITTEN, DEGRADED)
+        if overlaid:
+            for place in range(head, until):
+                node = down[place]
+                at = extra_head(arrays.x_key, arrays.x_head, node) if marks[node] & EXTRA else -1
+                while at >= 0:
+                    if arrays.x_kind[at] == SOFT:
+                        queue[tail] = arrays.x_entry[at]
+                        tail = take_fresh(marks, queue, tail, tail + 1, none, stop, DEGRADED)
+                    at = arrays.x_next[at]
+        head = until
     return reach(arrays, marks, gates, queue, tail, levels, none, DEGRADED, stop, SOFT)
 
 
@@ -315,7 +307,8 @@ def take_back(
         if place + FAR < noted:
             prefetch(gates, 2 * np.int64(touched[place + FAR]))
         gate = touched[place]
-        gates[gate, 1] = arrays.gate_slack[gate] if gate < base_gates else arrays.x_slack[gate - base_gates]
+        slack = arrays.gate_slack[gate] if gate < base_gates else arrays.x_slack[gate - base_gates]
+        gates[gate, 1] = slack + WHOLE
 
 
 @kernel
@@ -332,8 +325,9 @@ def collect(marks: Marks, queue: Int32s, count: int, nodes: Int32s, states: Mark
 class Scratch(NamedTuple):
     """Working memory for one question at a time; clean between questions.
 
-    `marks`: uint8 per node; `gates`: int32[gates, 2], the owner and how many members the gate can still lose; four
-    queues, int32 per node; `touched`: int32 per gate; `levels`: int32[4, rounds]: where the rounds of each queue begin.
+    `marks`: uint8 per node; `gates`: int32[gates, 2], the owner and how many members the gate can still lose, with
+    `WHOLE` on top while it lost none; four queues, int32 per node, and room for the widest row and `FEW` more;
+    `touched`: int32 per gate and one more; `levels`: int32[4, rounds]: where the rounds of each queue begin.
     """
 
     marks: Marks

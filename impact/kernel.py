@@ -7,6 +7,9 @@ any number of threads run it at once beside the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -20,8 +23,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile at the first call for the types it is given; later processes load it from the cache in milliseconds."""
-    return cast(Function, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+    """Compile at the first call for the types it is given; later processes load it from the cache in milliseconds.
+
+    What is cached has the code of the kernels it calls inside, so it is stale as soon as any file with kernels changes.
+    """
+    compiled: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    # numba itself would look at the function's own file alone, and go on with the old code of all others.
+    compiled._cache._cache_file._source_stamp += _kernels_digest()
+    return cast(Function, compiled)
+
+
+@cache
+def _kernels_digest() -> bytes:
+    """Of all files beside this one that have kernels."""
+    texts = (path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return sha256(b"".join(text for text in texts if b"impact.kernel" in text)).digest()
 
 
 def _prefetch(context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - numba's protocol
