@@ -57,7 +57,6 @@ class EnginePeer:
     """Of the estate's CIs."""
     number: Numbers
     """int32: the estate's number of each of the topology's."""
-    causes: Numbers
     name: str = "impact engine"
 
     @classmethod
@@ -69,7 +68,7 @@ class EnginePeer:
         number = np.empty(len(estate), np.int32)
         number[topology.columns.ids.order] = keys.order
         ids = tuple(text.decode() for text in estate.id_texts().tolist())
-        return cls(engine, topology, ids, number, np.zeros(topology.size, np.int32))
+        return cls(engine, topology, ids, number)
 
     def dependents(self, failed: Sequence[int]) -> Walk:
         """The full answer, states and all, from ids; what is not counted is turning it into numbers of the estate."""
@@ -86,7 +85,7 @@ class EnginePeer:
         with self.engine.workspace() as workspace:
             scratch = workspace.scratch(graph)
             begun = time.perf_counter()
-            nodes, _ = walk(graph.arrays, scratch, numbers, _NOBODY, _NOBODY)
+            nodes, _, _ = walk(graph.arrays, scratch, numbers, _NOBODY, False)
             seconds = time.perf_counter() - begun
         return Walk(np.sort(self.number[nodes]), seconds)
 
@@ -95,13 +94,11 @@ class EnginePeer:
         start = self.topology.known(self.ids[failed])
         graph = self.engine.graph(self.topology)
         with self.engine.workspace() as workspace:
-            self.causes[0] = 0  # the path of the failed one ends there
-            nodes, levels = walk(
-                graph.arrays, workspace.scratch(graph), np.array([start], np.int32), _NOBODY, self.causes
-            )
+            scratch = workspace.scratch(graph)
+            nodes, levels, causes = walk(graph.arrays, scratch, np.array([start], np.int32), _NOBODY, True)
         places = np.flatnonzero(self.topology.flags(nodes, lambda kind: kind.class_name in SERVICE_CLASSES))
         distances = np.searchsorted(levels, places, side="right") - 1
         hops = [places]
         for _ in range(int(distances.max(initial=0))):
-            hops.append(self.causes[hops[-1]].astype(np.int64))
+            hops.append(causes[hops[-1]].astype(np.int64))
         return Paths(self.topology, nodes[places], distances, nodes[np.stack(hops)])

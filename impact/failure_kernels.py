@@ -185,8 +185,8 @@ def reach(
     """Everything that is reached, whatever redundancy says, from the first `count` of `queue`, which have the mark.
 
     Gives the `mark` to dependents that have none of `stop`; over the first `kinds` of SINGLE, GATE and SOFT. `levels`
-    as for `fall`: where the items of each distance begin. `causes`, unless empty, gets for every place of `queue` after
-    the first ones the place of the node it was reached from. Returns how many are reached, and how many distances.
+    as for `fall`: where the items of each distance begin. `causes`, empty or as long as `queue`, gets for every place of
+    it after the first ones the place of the node it was reached from. Returns how many are reached, and how many distances.
     """
     span, dependent = arrays.span, arrays.dependent
     overlaid = len(arrays.x_entry) > 0
@@ -409,22 +409,28 @@ def simulate(
 
 @kernel
 def walk(
-    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s, causes: Int32s
-) -> tuple[Int32s, Int32s]:
-    """Plain reachability alone: the reached by distance, and where each distance begins. `causes` as for `reach`."""
-    marks = scratch.marks
+    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s, explain: bool
+) -> tuple[Int32s, Int32s, Int32s]:
+    """Plain reachability alone: the reached by distance, where each distance begins, and how each was reached.
+
+    The last, empty unless `explain`, says for every place of the first the place of the node it was reached from; for a
+    failed one its own.
+    """
+    marks, queue, levels, stop = scratch.marks, scratch.reached, scratch.levels[0], REACHED | PINNED
+    causes = scratch.down if explain else np.empty(0, np.int32)
     for place in range(len(pinned)):
         marks[pinned[place]] |= PINNED
     for place in range(len(failed)):
         marks[failed[place]] |= REACHED
-        scratch.reached[place] = failed[place]
-    queue, levels, stop = scratch.reached, scratch.levels[0], REACHED | PINNED
+        queue[place] = failed[place]
+        if explain:
+            causes[place] = place
     reached, distances = reach(
         arrays, marks, scratch.gates, queue, len(failed), levels, causes, REACHED, stop, KINDS
     )
-    nodes = scratch.reached[:reached].copy()
+    nodes = queue[:reached].copy()
     starts = levels[: min(distances, len(levels))].copy()
-    take_back(arrays, marks, scratch.gates, scratch.reached, reached, scratch.touched, 0)
+    take_back(arrays, marks, scratch.gates, queue, reached, scratch.touched, 0)
     for place in range(len(pinned)):
         marks[pinned[place]] &= STANDING
-    return nodes, starts
+    return nodes, starts, causes[: reached if explain else 0].copy()
