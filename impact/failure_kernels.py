@@ -185,8 +185,9 @@ def reach(
     """Everything that is reached, whatever redundancy says, from the first `count` of `queue`, which have the mark.
 
     Gives the `mark` to dependents that have none of `stop`; over the first `kinds` of SINGLE, GATE and SOFT. `levels`
-    as for `fall`: where the items of each distance begin. `causes`, empty or as long as `queue`, gets for every place of
-    it after the first ones the place of the node it was reached from. Returns how many are reached, and how many distances.
+    as for `fall`: where the items of each distance begin. `causes`, empty or as long as `queue`, gets for every place
+    of it after the first ones the place of the node it was reached from. Returns how many are reached, and how many
+    distances.
     """
     span, dependent = arrays.span, arrays.dependent
     overlaid = len(arrays.x_entry) > 0
