@@ -85,7 +85,7 @@ class EnginePeer:
         with self.engine.workspace() as workspace:
             scratch = workspace.scratch(graph)
             begun = time.perf_counter()
-            nodes, _, _ = walk(graph.arrays, scratch, numbers, _NOBODY, False)
+            nodes, _, _ = walk(tuple(graph.arrays), tuple(scratch), numbers, _NOBODY, False)
             seconds = time.perf_counter() - begun
         return Walk(np.sort(self.number[nodes]), seconds)
 
@@ -95,7 +95,9 @@ class EnginePeer:
         graph = self.engine.graph(self.topology)
         with self.engine.workspace() as workspace:
             scratch = workspace.scratch(graph)
-            nodes, levels, causes = walk(graph.arrays, scratch, np.array([start], np.int32), _NOBODY, True)
+            nodes, levels, causes = walk(
+                tuple(graph.arrays), tuple(scratch), np.array([start], np.int32), _NOBODY, True
+            )
         places = np.flatnonzero(self.topology.flags(nodes, lambda kind: kind.class_name in SERVICE_CLASSES))
         distances = np.searchsorted(levels, places, side="right") - 1
         hops = [places]

@@ -91,7 +91,9 @@ def hub(engine: Engine, topology: PackedTopology) -> list[Result]:
         scratch = workspace.scratch(graph)
 
         def reached(number: int) -> int:
-            return len(walk(graph.arrays, scratch, np.array([number], np.int32), nobody, False)[0])
+            return len(
+                walk(tuple(graph.arrays), tuple(scratch), np.array([number], np.int32), nobody, False)[0]
+            )
 
         worst = max([*most.tolist(), *sample.tolist()], key=reached)
         reach, plain = reached(worst), []

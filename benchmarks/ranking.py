@@ -72,7 +72,9 @@ def _wrong_services(index: ServiceIndex, chosen: Numbers) -> int:
     is_service[index.service] = True
     wrong = 0
     for number in chosen.tolist():
-        reached, _, _ = walk(index.graph.arrays, scratch, np.array([number], np.int32), none, False)
+        reached, _, _ = walk(
+            tuple(index.graph.arrays), tuple(scratch), np.array([number], np.int32), none, False
+        )
         services = np.sort(reached[is_service[reached]])
         wrong += not np.array_equal(services, index.services(number))
         wrong += len(services) != index.count_of(number)

@@ -42,6 +42,7 @@ from impact.failure_kernels import (
 from impact.frontier import FEW
 from impact.gate_kernels import EdgeFacts, find_owners, form_gates, places, restore
 from impact.gates import Carrying, CarryingEdges
+from impact.id_search import numbers_of
 
 FEWEST_ROUNDS = 256
 _DERIVED = tuple(f"gates-2.{name}" for name in ("span", "entry", "dependent", "slack"))
@@ -283,16 +284,9 @@ class FailureGraph:
         """The dependents that the gates of the overlay are of."""
         return self.overlay.owner[: self.overlay.gates]
 
-    def numbers(self, ids: Iterable[str]) -> tuple[Int32s, list[str]]:
-        """The numbers of these ids, distinct and in ascending order of ids, and those that are unknown."""
-        found, unknown = [], []
-        for item_id in sorted(set(ids)):
-            number = self.topology.number_of(item_id)
-            if number is None:
-                unknown.append(item_id)
-            else:
-                found.append(number)
-        return np.array(found, np.int32), unknown
+    def numbers(self, ids: Set[str]) -> tuple[Int32s, list[str]]:
+        """The numbers of these ids, in ascending order of ids, and those that are unknown."""
+        return numbers_of(self.topology, sorted(ids))
 
 
 class Workspace:

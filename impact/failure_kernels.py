@@ -8,7 +8,7 @@ scratch arrays it takes back before it returns, so that the next question finds 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -343,15 +343,18 @@ class Scratch(NamedTuple):
 
 @kernel
 def simulate(
-    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s
+    graph: tuple[Any, ...], memory: tuple[Any, ...], failed: Int32s, pinned: Int32s
 ) -> tuple[Int32s, Marks, Int32s, Int64s]:
     """The whole of `impact.propagation.simulate_failure` for distinct `failed`, none of which is pinned.
+
+    `graph` and `memory` are `Arrays` and `Scratch` as plain tuples: handing over named ones takes twice the time.
 
     Returns `nodes`: the reached by distance, then the down, the at risk and the degraded by round; `states` of the
     reached (see `collect`); `levels`: where distances and rounds begin, one queue after the other; `sizes`: the four
     counts of nodes, the four counts of rounds, and how many are in each state from 1 to 5. Where a count of rounds
     exceeds the width of `scratch.levels`, `nodes` is empty: ask again with a wider one.
     """
+    arrays, scratch = Arrays(*graph), Scratch(*memory)
     marks, gates = scratch.marks, scratch.gates
     width = scratch.levels.shape[1]
     for place in range(len(pinned)):
@@ -410,13 +413,14 @@ def simulate(
 
 @kernel
 def walk(
-    arrays: Arrays, scratch: Scratch, failed: Int32s, pinned: Int32s, explain: bool
+    graph: tuple[Any, ...], memory: tuple[Any, ...], failed: Int32s, pinned: Int32s, explain: bool
 ) -> tuple[Int32s, Int32s, Int32s]:
     """Plain reachability alone: the reached by distance, where each distance begins, and how each was reached.
 
-    The last, empty unless `explain`, says for every place of the first the place of the node it was reached from; for a
-    failed one its own.
+    `graph` and `memory` as for `simulate`. The last, empty unless `explain`, says for every place of the first the
+    place of the node it was reached from; for a failed one its own.
     """
+    arrays, scratch = Arrays(*graph), Scratch(*memory)
     marks, queue, levels, stop = scratch.marks, scratch.reached, scratch.levels[0], REACHED | PINNED
     causes = scratch.down if explain else np.empty(0, np.int32)
     for place in range(len(pinned)):

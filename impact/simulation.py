@@ -279,10 +279,11 @@ def simulate_on(
         raise UnknownItems([*unknown, *unknown_pins], graph.topology.revision)
     if both := pinned & down:
         raise ContradictoryScenario(both)
-    nodes, codes, levels, sizes = simulate(graph.arrays, workspace.scratch(graph), failed, held)
+    arrays = tuple(graph.arrays)
+    nodes, codes, levels, sizes = simulate(arrays, tuple(workspace.scratch(graph)), failed, held)
     if sizes[0] and not len(nodes):
         scratch = workspace.scratch(graph, int(sizes[4:8].max()) + 1)
-        nodes, codes, levels, sizes = simulate(graph.arrays, scratch, failed, held)
+        nodes, codes, levels, sizes = simulate(arrays, tuple(scratch), failed, held)
     found: list[int] = sizes.tolist()
     return Impact(
         graph.topology,
