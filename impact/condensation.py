@@ -2,10 +2,10 @@
 
 Most items neither lie in a cycle nor depend on one. They are peeled off: what depends on nothing, then what depends on
 that only, and so on (A. Kahn, Topological sorting of large networks, 1962), which knows long before what it looks at
-next. Of the others strongly connected components are found by depth-first search over the edges that carry failure,
-hard or soft, from dependencies to dependents (H. Gabow, Path-based depth-first search for strong and biconnected
-components, 2000), with a stack of its own instead of recursion. One number per item is all that is looked up for an
-edge, so that it fits into caches.
+next; layer by layer they lie in memory as they are numbered. Of the others strongly connected components are found by
+depth-first search over the edges that carry failure, hard or soft, from dependencies to dependents (H. Gabow,
+Path-based depth-first search for strong and biconnected components, 2000), with a stack of its own instead of
+recursion. One number per item is all that is looked up for an edge, so that it fits into caches.
 """
 
 from __future__ import annotations
@@ -44,11 +44,10 @@ class Condensation:
 
 
 @kernel
-def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, int, Int32s]:
-    """Items that no cycle leads to, each after all that it depends on: how many, the first so many of the first array.
+def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
+    """int32 per item: how many hops it is, at most, from what depends on nothing; -1: a cycle leads to it.
 
-    Also returns int32 per item, how many entries lead to it from items that are not peeled off. `owners`: int32 per
-    gate of the overlay.
+    `owners`: int32 per gate of the overlay.
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     size, overlaid = len(marks), len(arrays.x_entry) > 0
@@ -67,14 +66,19 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, int, Int
     for node in range(size):
         order[tail] = node
         tail += int(needs[node] == 0)
-    head = 0
+    layer = np.full(size, -1, np.int32)
+    head, end, depth = 0, tail, 0
     while head < tail:
+        if head == end:
+            end = tail
+            depth += 1
         if head + FAR < tail:
             prefetch(span, 4 * np.int64(order[head + FAR]))
         if head + NEAR < tail and order[head + NEAR] < n:
             prefetch(dependent, np.int64(span[order[head + NEAR], 0]))
         node = order[head]
         head += 1
+        layer[node] = depth
         if node < n:
             for at in range(span[node, 0], span[node, 3]):
                 other = dependent[at]
@@ -91,7 +95,30 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, int, Int
                     order[tail] = other
                     tail += int(needs[other] == 0)
                 place = arrays.x_next[place]
-    return order, tail, needs
+    return layer
+
+
+@kernel
+def deepest_first(layer: Int32s) -> Int32s:
+    """The items of which the layer is known by descending layers; in each by their numbers, as they lie in memory."""
+    layers = 0
+    for number in layer:
+        layers = max(layers, number + 1)
+    begins = np.zeros(layers, np.int32)
+    for node in range(len(layer)):
+        if layer[node] >= 0:
+            begins[layer[node]] += 1
+    total = 0
+    for number in range(len(begins) - 1, -1, -1):
+        count = begins[number]
+        begins[number] = total
+        total += count
+    order = np.empty(total, np.int32)
+    for node in range(len(layer)):
+        if layer[node] >= 0:
+            order[begins[layer[node]]] = node
+            begins[layer[node]] += 1
+    return order
 
 
 @kernel
@@ -99,7 +126,7 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     """`order`, `start` and `component`. `owners`: int32 per gate of the overlay."""
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     size = len(marks)
-    peeled, count, needs = peel(arrays, marks, owners)
+    layer = peel(arrays, marks, owners)
     # 0: not seen; from 1 on: where in `open_`; below zero: its component is known
     place_of = np.zeros(size, np.int32)
     open_ = np.empty(size + 1, np.int32)
@@ -110,7 +137,7 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     order, start = np.empty(size, np.int32), np.zeros(size + 1, np.int32)
     opened, bounded, done, components = 0, 0, 0, 0
     for root in range(size):
-        if place_of[root] or needs[root] == 0:
+        if place_of[root] or layer[root] >= 0:
             continue
         depth, entered = 0, True
         way[0, 0] = root
@@ -170,8 +197,7 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
                         place_of[order[place]] = -components
                     start[components] = done
                 depth -= 1
-    for place in range(count - 1, -1, -1):
-        node = peeled[place]
+    for node in deepest_first(layer):
         order[done] = node
         done += 1
         components += 1
