@@ -6,6 +6,7 @@ Promises: immutable; made in numpy, a million items with their edges in a few se
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, cast
 
@@ -71,25 +72,29 @@ class Columns:
         arrange: bool = True,
     ) -> Columns:
         """Columns of items in any order and edges in any order, which are distinct; `arrange` numbers them anew."""
-        if arrange:
-            order = breadth_first(len(ids), source, target)
-            place = np.empty(len(order), np.int32)
-            place[order] = np.arange(len(order), dtype=np.int32)
-            ids, names, kind = ids.arranged(order, place), names.take(order), kind[order]
+        order = breadth_first(len(ids), source, target) if arrange else np.arange(len(ids), dtype=np.int32)
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        # numpy lets go of the interpreter: what describes items is arranged while edges are sorted.
+        with ThreadPoolExecutor(1) as aside:
+            described = aside.submit(lambda: (ids.arranged(order, place), names.take(order), kind[order]))
             source, target = place[source], place[target]
-        by_source = _stably(source)
-        source, target, label = source[by_source], target[by_source], label[by_source]
+            by_source = _stably(source)
+            source, target, label = source[by_source], target[by_source], label[by_source]
+            out_start, in_start = _starts(source, len(ids)), _starts(target, len(ids))
+            in_edge = _stably(target).astype(np.int32)
+        arranged_ids, arranged_names, arranged_kind = described.result()
         return cls(
-            ids,
-            names,
-            _narrow(kind),
+            arranged_ids,
+            arranged_names,
+            _narrow(arranged_kind),
             tuple(kinds),
-            _starts(source, len(ids)),
+            out_start,
             np.ascontiguousarray(target, np.int32),
             _narrow(label),
             tuple(labels),
-            _starts(target, len(ids)),
-            _stably(target).astype(np.int32),
+            in_start,
+            in_edge,
         )
 
     @property

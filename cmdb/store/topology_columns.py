@@ -6,7 +6,8 @@ Promises: bounded pieces, so that a million items need no more memory in Neo4j t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -22,15 +23,19 @@ from cmdb.store.cypher import fill, quoted
 
 # Packed: an item is a place in three columns of those that are of one kind, an edge one number in the row of those that
 # say the same. A row for each costs a minute for four million edges; the numbers are Neo4j's own, which fit into 32
-# bits each. In pieces: all at once a million items take more memory than the private server gives a transaction.
-# Items in the order of the index, edges in the order in which they lie in the store, type by type: to look for those of
-# each item takes three times as long. A projection reads several properties at once: half the time for edges.
+# bits each. In parts: all at once a million items take more memory than the private server gives a transaction.
+# Items and edges, type by type, in the order in which they lie in the store: through the index of ids items take a
+# third longer, and to look for the edges of each item takes three times as long. A projection reads several properties
+# at once: half the time for edges.
+COUNT_ITEMS = "MATCH (i:Item) RETURN count(i) AS items"
 LOAD_ITEMS = """
-MATCH (i:Item) USING RANGE INDEX i:Item(id) WHERE i.id > $after
-WITH i ORDER BY i.id LIMIT $piece
-WITH i, i {.name, .class, .lifecycle, .criticality} AS facts
-RETURN facts.class AS class, facts.lifecycle AS lifecycle, facts.criticality AS criticality,
-       collect(id(i)) AS keys, collect(i.id) AS ids, collect(facts.name) AS names"""
+MATCH (i:Item) WHERE id(i) % $parts = $part
+WITH i, i {.id, .name, .class, .lifecycle, .criticality} AS facts
+WITH facts.class AS class, facts.lifecycle AS lifecycle, facts.criticality AS criticality,
+     collect(id(i)) AS keys, collect(facts.id) AS ids, collect(facts.name) AS names
+UNWIND range(0, size(keys) - 1, $row) AS first
+RETURN class, lifecycle, criticality,
+       keys[first..first + $row] AS keys, ids[first..first + $row] AS ids, names[first..first + $row] AS names"""
 EDGE_TYPES = "CALL db.relationshipTypes() YIELD relationshipType AS type RETURN collect(type) AS types"
 COUNT_EDGES = "MATCH ()-[r:<<type>>]->() RETURN count(r) AS edges"
 LOAD_EDGES = """
@@ -39,12 +44,10 @@ WITH r {.group, .required, .strength, .confidence} AS facts, collect(id(a) * 429
 UNWIND range(0, size(ends) - 1, $row) AS first
 RETURN $type AS type, facts.group AS group, facts.required AS required, facts.strength AS strength,
        facts.confidence AS confidence, ends[first..first + $row] AS ends"""
-PIECE = 100_000
-"""Items that are read at once."""
-PART = 1_000_000
-"""Edges of one type that are read at once, or a few more."""
-ROW = 20_000
-"""Edges that a row brings: the interpreter is held while one is read."""
+ITEMS_AT_ONCE, EDGES_AT_ONCE = 150_000, 1_000_000
+"""Items, and edges of one type, that one statement brings, or a few more."""
+ITEMS_A_ROW, EDGES_A_ROW = 5_000, 20_000
+"""How many of them a row brings: the interpreter is held while one is read."""
 AT_ONCE = 2
 """Statements for edges that run at once, beside the one for items."""
 
@@ -78,13 +81,11 @@ async def read_pieces(connection: Connection, catalogue: Catalogue) -> tuple[Pie
 
 
 async def _read_items(connection: Connection) -> Pieces:
+    [row] = await connection.read(COUNT_ITEMS, {})
+    given = {"parts": -(-row["items"] // ITEMS_AT_ONCE), "row": ITEMS_A_ROW}
     items: Pieces = []
-    after: str | None = ""
-    while after is not None:
-        rows = await connection.read(LOAD_ITEMS, {"after": after, "piece": PIECE}, deadline=LOAD_SECONDS)
-        items += rows
-        read = sum(len(row["ids"]) for row in rows)
-        after = max(row["ids"][-1] for row in rows) if read == PIECE else None
+    for part in range(given["parts"]):
+        items += await connection.read(LOAD_ITEMS, {**given, "part": part}, deadline=LOAD_SECONDS)
     return items
 
 
@@ -94,24 +95,26 @@ async def _read_edges(connection: Connection, edge_type: str, turn: asyncio.Sema
     load = fill(LOAD_EDGES, type=quoted(edge_type))
     async with turn:
         [row] = await connection.read(count, {})
-        parts = -(-row["edges"] // PART)
-        for part in range(parts):
-            given = {"type": edge_type, "part": part, "parts": parts, "row": ROW}
-            edges += await connection.read(load, given, deadline=LOAD_SECONDS)
+        given = {"type": edge_type, "parts": -(-row["edges"] // EDGES_AT_ONCE), "row": EDGES_A_ROW}
+        for part in range(given["parts"]):
+            edges += await connection.read(load, {**given, "part": part}, deadline=LOAD_SECONDS)
     return edges
 
 
-def packed_columns(
-    catalogue: Catalogue, items: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]
+def packed_columns(catalogue: Catalogue, items: Pieces, edges: Pieces) -> Columns:
+    """The columns of what `read_pieces` gave; linear, and for a thread, which has another help it."""
+    with ThreadPoolExecutor(1) as aside:
+        ids = aside.submit(lambda: Ids.of([item_id for row in items for item_id in row["ids"]]))
+        names = aside.submit(lambda: Texts.of([name for row in items for name in row["names"]]))
+        return _packed(catalogue, items, edges, ids, names)
+
+
+def _packed(
+    catalogue: Catalogue, items: Pieces, edges: Pieces, ids: Future[Ids], names: Future[Texts]
 ) -> Columns:
-    """The columns of what `read_pieces` gave; linear, and for a thread."""
     kinds: dict[Kind, int] = {}
-    ids: list[str] = []
-    names: list[str] = []
     kind_codes = []
     for row in items:
-        ids += row["ids"]
-        names += row["names"]
         kind = kind_in(catalogue, row["class"], row["lifecycle"] or "", row["criticality"] or "")
         kind_codes.append(np.full(len(row["ids"]), kinds.setdefault(kind, len(kinds)), np.uint32))
     keys = np.concatenate([np.empty(0, np.int64), *(np.array(row["keys"], np.int64) for row in items)])
@@ -133,8 +136,8 @@ def packed_columns(
         labels.append(np.full(int(known.sum()), code, np.uint32))
     none = [np.empty(0, np.int32)]
     return Columns.pack(
-        Ids.of(ids),
-        Texts.of(names),
+        ids.result(),
+        names.result(),
         np.concatenate([np.empty(0, np.uint32), *kind_codes]),
         tuple(kinds),
         np.concatenate(sources or none),

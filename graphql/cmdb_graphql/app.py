@@ -71,9 +71,9 @@ class Service:
         services.store.connection.on_statement.append(lambda _statement: self.metrics.statements.inc())
 
     @classmethod
-    async def start(cls, store: Store, settings: Settings, built: BuiltSchema | None = None) -> Service:
+    async def start(cls, services: Services, built: BuiltSchema | None = None) -> Service:
         """Build the schema, unless it was `built` already, and begin to follow the catalogue."""
-        services = Services(store, settings)
+        store = services.store
         schemas = await SchemaRegistry.start(lambda: store.catalogue, built)
         store.on_catalogue_change(schemas.changed)
         schemas.changed(store.catalogue)
@@ -82,8 +82,7 @@ class Service:
     async def stop(self) -> None:
         """Close sockets and take no more; what was accepted is finished by whoever closes the store."""
         await self.endpoint.stop()
-        await self.services.figures.close()
-        await self.services.topologies.close()
+        await self.services.close()
         await self.schemas.stop()
 
     def app(self) -> SecurityHeaders:
@@ -233,20 +232,24 @@ async def serving(
         # Takes as long as Neo4j's start, beside which it runs.
         building = asyncio.create_task(asyncio.to_thread(lambda: BuiltSchema.of(builtin_catalogue())))
         async with running_store(settings, progress) as store:
-            service = await Service.start(store, settings, await building)
-            file = await first_token(service.services.tokens, settings.data)
-            if file is not None:
-                _log.info("admin_token_written", file=str(file))
-            service.services.topologies.start()
-            service.services.figures.start()
-            warming = asyncio.create_task(_warm(service.services), name="warm")
-            tidying = asyncio.create_task(tidy(warming, lambda: service.metrics.in_flight), name="tidy")
+            services = Services(store, settings)
+            services.topologies.start()
+            services.figures.start()
+            warming = asyncio.create_task(_warm(services), name="warm")  # takes longer than all that follows
             try:
-                await _run(service, settings, listener, started)
+                service = await Service.start(services, await building)
+                file = await first_token(services.tokens, settings.data)
+                if file is not None:
+                    _log.info("admin_token_written", file=str(file))
+                tidying = asyncio.create_task(tidy(warming, lambda: service.metrics.in_flight), name="tidy")
+                try:
+                    await _run(service, settings, listener, started)
+                finally:
+                    tidying.cancel()
+                    await service.stop()
             finally:
                 warming.cancel()
-                tidying.cancel()
-                await service.stop()
+                await services.close()
 
 
 async def _warm(services: Services) -> None:

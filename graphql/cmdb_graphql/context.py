@@ -70,6 +70,11 @@ class Services:
         self.secrets = Secrets(store.catalogue)
         store.on_catalogue_change(self._on_catalogue)
 
+    async def close(self) -> None:
+        """Follow the ledger no more. Harmless if done before."""
+        await self.figures.close()
+        await self.topologies.close()
+
     def _on_catalogue(self, catalogue: Any) -> None:  # noqa: ANN401 - the callback's Catalogue
         self.secrets = Secrets(catalogue)
 

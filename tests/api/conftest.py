@@ -22,6 +22,7 @@ from cmdb.store.history import HEAD
 from cmdb.store.store import Store
 from cmdb.store.tokens import Role
 from cmdb_graphql.app import Service
+from cmdb_graphql.context import Services
 from cmdb_graphql.schema import BuiltSchema
 
 
@@ -132,7 +133,7 @@ async def api(store: Store, builtin_schema: BuiltSchema, tmp_path: Path) -> Asyn
     """The service over a clean store, with an admin's token."""
     patient = {"request_deadline": 60, "data": tmp_path / "data"}  # for a busy machine
     settings = Settings.model_validate(patient)
-    service = await Service.start(store, settings, builtin_schema)
+    service = await Service.start(Services(store, settings), builtin_schema)
     _, admin = await service.services.tokens.create("root", "admin", created_by="test")
     transport = httpx.ASGITransport(service.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://cmdb", timeout=60) as http:

@@ -6,6 +6,7 @@ from pathlib import Path
 from cmdb.settings import Settings
 from cmdb.store.store import Store
 from cmdb_graphql.app import Service
+from cmdb_graphql.context import Services
 from cmdb_graphql.schema import BuiltSchema
 from tests.api.conftest import Api
 from tests.conftest import Neo4jAddress
@@ -51,7 +52,7 @@ async def test_a_class_is_added_at_run_time_here_and_on_another_replica(
     address = clean_neo4j
     store = await Store.open(address.uri, address.user, address.password)
     settings = Settings.model_validate({"data": tmp_path / "replica"})
-    replica = await Service.start(store, settings, builtin_schema)
+    replica = await Service.start(Services(store, settings), builtin_schema)
     try:
         assert await api.code("{ lifts { totalCount } }") == "GRAPHQL_VALIDATION_FAILED"
         dry = (await api.data(APPLY, {"yaml": LIFT, "dry": True}))["applyCatalogue"]

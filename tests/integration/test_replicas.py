@@ -170,7 +170,7 @@ async def test_a_load_in_pieces_is_the_load_as_a_whole(
     for _ in range(40):
         await store.apply(estate.change(), ALICE)
     whole = await fresh(store)
-    for name in ("PIECE", "PART", "ROW"):
+    for name in ("ITEMS_AT_ONCE", "EDGES_AT_ONCE", "ITEMS_A_ROW", "EDGES_A_ROW"):
         monkeypatch.setattr(topology_columns, name, piece)
     assert contents(await fresh(store)) == contents(whole)
     assert len(whole.items) > piece
