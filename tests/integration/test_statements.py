@@ -35,6 +35,7 @@ SCANS = {
     "writing.LOAD_CATALOGUE": "all entries are what is wanted",
     "baselines.LIST": "baselines are few, and listed all",
     "tokens.LIST": "tokens are few, and listed all",
+    "topology_columns.LOAD_ITEMS": "a start without a snapshot file takes in everything",
     "verification.ANCHORS": "baselines are few, and asked all",
     "verification.TRACES": "verifying looks at everything",
 }
