@@ -30,7 +30,7 @@ import typer
 
 from cmdb.settings import Settings
 from cmdb_graphql.app import SWITCH_SECONDS, Service, serving
-from cmdb_graphql.garbage import leave_to_quiet_moments
+from cmdb_graphql.garbage import leave_to_tidy
 
 HELD_SECONDS = 0.005
 LOOK_SECONDS = 0.002
@@ -40,10 +40,14 @@ LONGEST_KEPT = 10
 
 @dataclass(order=True, slots=True)
 class Step:
-    """A step took `seconds`, in which the main thread had `cpu` seconds of a processor; and its `stack`."""
+    """A step of `whom` took `seconds`, in which the main thread had `cpu` seconds of a processor; and its `stack`.
+
+    There is no stack if nobody could look meanwhile, since all of it was one call that kept the interpreter.
+    """
 
     seconds: float
     cpu: float
+    whom: str
     stack: str
 
 
@@ -71,7 +75,7 @@ class Watch:
             run(handle)
             seconds = time.perf_counter() - began
             self._began = 0.0
-            self._note(seconds - (self._waited() - waited), time.thread_time() - cpu)
+            self._note(seconds - (self._waited() - waited), time.thread_time() - cpu, handle._callback)
 
         events.Handle._run = timed  # type: ignore[assignment,method-assign]
         threading.Thread(target=self._look, daemon=True).start()
@@ -85,13 +89,15 @@ class Watch:
         self._steps = self._held = 0
         self._most = 0.0
 
-    def _note(self, seconds: float, cpu: float) -> None:
+    def _note(self, seconds: float, cpu: float, callback: object) -> None:
         self._steps += 1
         self._most = max(self._most, seconds)
         if seconds > HELD_SECONDS:
             self._held += 1
             keep = heappush if len(self._longest) < LONGEST_KEPT else heappushpop
-            keep(self._longest, Step(seconds, cpu, self._stack))
+            task = getattr(callback, "__self__", None)
+            whom = repr(task.get_coro() if isinstance(task, asyncio.Task) else callback)
+            keep(self._longest, Step(seconds, cpu, whom, self._stack))
         self._stack = ""
 
     def _look(self) -> None:
@@ -125,7 +131,7 @@ class Watch:
 def serve(port: int = 0, data: Path = Path()) -> None:
     """Run it until it is told to stop."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    leave_to_quiet_moments()
+    leave_to_tidy()
 
     async def started(_url: str, _service: Service) -> None:
         Watch(data).start()

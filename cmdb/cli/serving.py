@@ -47,9 +47,9 @@ def serve(
     The first start writes an admin token to DATA/admin-token, readable by you alone. Without CMDB_NEO4J_URI a private
     Neo4j is started in DATA; its very first start downloads it.
     """
-    from cmdb_graphql.garbage import leave_to_quiet_moments
+    from cmdb_graphql.garbage import leave_to_tidy
 
-    leave_to_quiet_moments()
+    leave_to_tidy()
     from cmdb_graphql.app import serve as run_service
 
     given = {"host": host, "port": port, "data": data}
