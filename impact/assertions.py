@@ -3,6 +3,7 @@
     # what the pipeline insists on
     service 'Web Shop' has no single point of failure of class Host except 'web-db'
     service 'Web Shop' survives any 1 failure
+    service 'Web Shop' is available at least 99.95 %
     every BusinessService has no single point of failure of class Server
     failure of 'web-1' and 'web-2' does not take down 'Web Shop'
     failure of 'pdu-a' takes down at most 10 items
@@ -18,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from impact.errors import AssertionFault, InvalidAssertions
@@ -27,13 +29,15 @@ MOST_FAILURES = 3
 MOST_FAULTS = 20
 """Faults that are looked for in one text."""
 _LARGEST_NUMBER = 10**9
+_MOST_DIGITS = 20
 
 _TOKEN = re.compile(
     r"""(?P<word>[A-Za-z][A-Za-z0-9_]*)
-      | (?P<number>[0-9]+)
+      | (?P<number>[0-9]+(?:\.[0-9]+)?)
       | '(?P<single>[^']*(?:''[^']*)*)'
       | "(?P<double>[^"]*(?:""[^"]*)*)"
-      | (?P<comma>,)""",
+      | (?P<comma>,)
+      | (?P<percent>%)""",
     re.VERBOSE,
 )
 
@@ -73,6 +77,14 @@ class Survives:
 
 
 @dataclass(frozen=True, slots=True)
+class AvailableAtLeast:
+    """The predicted availability of each of `subject` is `percent` or more; above 0, at most 100."""
+
+    subject: Named | Every
+    percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Spares:
     """When all of `failing` fail together, none of `spared` goes down."""
 
@@ -97,7 +109,7 @@ class DoesNotDependOn:
     dependency: Named | Every
 
 
-Claim: TypeAlias = NoSinglePoint | Survives | Spares | TakesDownAtMost | DoesNotDependOn
+Claim: TypeAlias = NoSinglePoint | Survives | AvailableAtLeast | Spares | TakesDownAtMost | DoesNotDependOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +148,8 @@ def to_text(claim: Claim) -> str:
             return f"{_subject(subject)} has no single point of failure{only}{but}"
         case Survives(subject, failures):
             return f"{_subject(subject)} survives any {failures} failure{'s' if failures > 1 else ''}"
+        case AvailableAtLeast(subject, percent):
+            return f"{_subject(subject)} is available at least {percent:f} %"
         case Spares(failing, spared):
             return f"failure of {_listed(failing)} does not take down {_listed(spared)}"
         case TakesDownAtMost(failing, most, counted):
@@ -170,7 +184,7 @@ def _quoted(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """`kind`: word, number, name, comma or end. `text`: a name without its quotes."""
+    """`kind`: word, number, name, comma, percent or end. `text`: a name without its quotes."""
 
     kind: str
     text: str
@@ -225,7 +239,7 @@ def _unreadable(line: str, place: int, number: int) -> _Faulty:
         number,
         place + 1,
         f"{character!r} means nothing here",
-        "names stand in quotes, numbers are whole and in digits, comments begin with #",
+        "names stand in quotes, numbers in digits, comments begin with #",
     )
 
 
@@ -283,8 +297,12 @@ class _Line:
                 )
             self._one_of("failure", "failures")
             return Survives(subject, failures)
+        if self._taken("is"):
+            self._words("available at least")
+            return AvailableAtLeast(subject, self._percent())
         raise self._fault(
-            "expected has or survives", "write: has no single point of failure, or: survives any 1 failure"
+            "expected has, survives or is",
+            "write: has no single point of failure, or: survives any 1 failure, or: is available at least 99.9 %",
         )
 
     def _failure(self, failing: tuple[str, ...]) -> Claim:
@@ -380,10 +398,20 @@ class _Line:
         self._place += 1
         return token.text
 
+    def _percent(self) -> Decimal:
+        token = self._next
+        if token.kind != "number" or len(token.text) > _MOST_DIGITS or not 0 < Decimal(token.text) <= 100:
+            raise self._fault("expected a percentage", "write more than 0, and 100 at most: 99.95 %")
+        self._place += 1
+        if self._next.kind != "percent":
+            raise self._fault("expected %", "write the sign behind the number: 99.95 %")
+        self._place += 1
+        return Decimal(token.text)
+
     def _whole_number(self) -> int:
         token = self._next
-        if token.kind != "number":
-            raise self._fault("expected a number", "write a whole number in digits: 1")
+        if token.kind != "number" or "." in token.text:
+            raise self._fault("expected a whole number", "write it in digits: 1")
         if len(token.text) > 10 or int(token.text) > _LARGEST_NUMBER:
             raise self._fault("the number is too large", f"write {_LARGEST_NUMBER} at most")
         self._place += 1

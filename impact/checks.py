@@ -5,11 +5,12 @@ several items, is not taken to hold and not taken to fail: it is `UNKNOWN`, as i
 within its limits. What each service needs is taken out of the estate once, however many assertions are about it.
 
 Down means the least fixpoint over edges of every confidence; `DoesNotDependOn` follows edges that carry failure, hard
-or soft.
+or soft. Availability is the predicted one, from the figures of components that the caller gives.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from cmdb.model.packed_columns import Kind
 from cmdb.model.packed_topology import PackedTopology
 from impact.assertions import (
     Assertion,
+    AvailableAtLeast,
     Claim,
     DoesNotDependOn,
     Every,
@@ -32,10 +34,13 @@ from impact.assertions import (
     Survives,
     TakesDownAtMost,
 )
+from impact.availability import availability
+from impact.closure import Floats
 from impact.cut_diagram import CutDiagram
 from impact.engine import Engine
 from impact.errors import TooManyNodes
 from impact.explanation import Explainer
+from impact.importance import importances
 from impact.item_names import find_items
 from impact.propagation import State
 from impact.service_needs import ServiceNeeds
@@ -49,6 +54,12 @@ MOST_MEMBERS = 50
 """Items that one finding lists."""
 MOST_SHOWN = 100
 """Items of a path that are given."""
+MOST_IMPORTANT = 5
+"""Items that are named as what an availability hangs on."""
+ROUNDING = 1e-9
+"""By so large a share an unavailability may be off, since floating-point numbers are rounded."""
+BUDGET_SECONDS = 1.0
+"""So long one predicted availability may be made more precise."""
 
 T = TypeVar("T")
 
@@ -56,6 +67,8 @@ FindingCode: TypeAlias = Literal[
     "single_point",  # `members`, one item, takes `about` down alone
     "cut_set",  # `members` together take `about` down; `allowed` failures were to be survived
     "undecided",  # `about` survives `found` failures; whether `allowed`, the engine cannot say within its limits
+    "too_unavailable",  # the availability of `about`, see `shortfall`, is too low; `members` matter most to it
+    "availability_undecided",  # the interval that it is proved to lie in has the asserted one inside
     "taken_down",  # what was to fail takes `about` down
     "too_many_down",  # what was to fail takes `found` items down, `allowed` at most were to be; `members`: some
     "depends_on",  # `about` depends on `members`, one item
@@ -87,6 +100,15 @@ class BrokenGate:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """An availability that is proved to lie from `lower` to `upper`, where `least` was asserted; shares of 1."""
+
+    lower: float
+    upper: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One reason. Items are ids.
 
@@ -100,6 +122,7 @@ class Finding:
     path: tuple[str, ...] = ()
     hops: int | None = None
     gate: BrokenGate | None = None
+    shortfall: Shortfall | None = None
     found: int | None = None
     allowed: int | None = None
     name: str | None = None
@@ -125,6 +148,10 @@ class Classes:
     services: frozenset[str]
 
 
+Figures: TypeAlias = Callable[[ServiceNeeds], Floats]
+"""How likely each of what a service needs is down by itself: float64 per node of its closure."""
+
+
 def _endless() -> None:
     """Patience without end."""
 
@@ -135,13 +162,15 @@ def check(
     engine: Engine,
     classes: Classes,
     *,
+    figures: Figures,
     patience: Callable[[], None] = _endless,
 ) -> tuple[CheckResult, ...]:
     """Every assertion with its result, in their order.
 
-    `patience` is called between steps, of some milliseconds each as a rule; what it raises ends the check.
+    `figures` is asked once a service whose availability is asserted. `patience` is called between steps, of some
+    milliseconds each as a rule; what it raises ends the check.
     """
-    check = _Check(topology, engine, classes, patience)
+    check = _Check(topology, engine, classes, figures, patience)
     known = find_items(topology, {name for a in assertions for name in _names(a.claim)})
     progress = [_Progress(assertion) for assertion in assertions]
     about: dict[int, list[_Progress]] = defaultdict(list)
@@ -153,7 +182,7 @@ def check(
             each.add_all(unknown, Outcome.UNKNOWN)
             continue
         numbers = {name: known[name][0] for name in _names(claim)}
-        if isinstance(claim, NoSinglePoint | Survives):
+        if isinstance(claim, NoSinglePoint | Survives | AvailableAtLeast):
             each.numbers = numbers
             subjects = check.subjects(claim.subject, numbers)
             each.examined = len(subjects)
@@ -165,9 +194,7 @@ def check(
                 each.add(finding, Outcome.FAILED)
     for subject in sorted(about, key=topology.id_of):
         needs = ServiceNeeds.of(topology, topology.id_of(subject))
-        for each in about[subject]:
-            patience()
-            check.redundancy(each, needs)
+        check.about_service(about[subject], needs)
     return tuple(each.result() for each in progress)
 
 
@@ -209,6 +236,7 @@ class _Check:
     topology: PackedTopology
     engine: Engine
     classes: Classes
+    figures: Figures
     patience: Callable[[], None]
 
     def unknown_names(self, claim: Claim, known: Mapping[str, tuple[int, ...]]) -> Iterator[Finding]:
@@ -233,15 +261,47 @@ class _Check:
         found: list[int] = everything[self.topology.flags(everything, self._wanted(subject))].tolist()
         return found
 
-    def redundancy(self, progress: _Progress, needs: ServiceNeeds) -> None:
-        """What speaks against an assertion about one service."""
-        claim = progress.assertion.claim
-        if isinstance(claim, NoSinglePoint):
-            points = self._single_points(claim, progress.numbers, needs)
-            for point in self._some(progress, points):
-                progress.add(self._single_point(needs, point), Outcome.FAILED)
-        elif isinstance(claim, Survives):
-            self._survival(progress, claim.failures, needs)
+    def about_service(self, asked: Iterable[_Progress], needs: ServiceNeeds) -> None:
+        """What speaks against assertions about one service."""
+        own: Floats | None = None
+        for progress in asked:
+            self.patience()
+            claim = progress.assertion.claim
+            if isinstance(claim, NoSinglePoint):
+                points = self._single_points(claim, progress.numbers, needs)
+                for point in self._some(progress, points):
+                    progress.add(self._single_point(needs, point), Outcome.FAILED)
+            elif isinstance(claim, Survives):
+                self._survival(progress, claim.failures, needs)
+            elif isinstance(claim, AvailableAtLeast):
+                own = self.figures(needs) if own is None else own
+                self._availability(progress, claim, needs, own)
+
+    def _availability(
+        self, progress: _Progress, claim: AvailableAtLeast, needs: ServiceNeeds, own: Floats
+    ) -> None:
+        until = time.monotonic() + BUDGET_SECONDS
+
+        def late() -> bool:
+            self.patience()
+            return time.monotonic() > until
+
+        found = availability(needs.reduction, own, deadline=late)
+        allowed = float(1 - claim.percent / 100) * (1 + ROUNDING)
+        if found.most_unavailability <= allowed:
+            return
+        failed = found.least_unavailability > allowed
+        finding = Finding(
+            "too_unavailable" if failed else "availability_undecided",
+            needs.service,
+            shortfall=Shortfall(found.lower, found.upper, float(claim.percent / 100)),
+        )
+        if failed and len(progress.findings) < MOST_FINDINGS:
+            criticality = importances(needs.reduction, own, deadline=late).criticality
+            most = np.argsort(-criticality, kind="stable")[:MOST_IMPORTANT]
+            members = self._ids(needs.numbers[most[criticality[most] > 0]].tolist())
+            finding = replace(finding, members=members)
+        progress.add(finding, Outcome.FAILED if failed else Outcome.UNKNOWN)
 
     def _single_points(
         self, claim: NoSinglePoint, numbers: Mapping[str, int], needs: ServiceNeeds
@@ -402,7 +462,7 @@ def _names(claim: Claim) -> tuple[str, ...]:
     match claim:
         case NoSinglePoint(subject, _, exceptions):
             return (*_named(subject), *exceptions)
-        case Survives(subject, _):
+        case Survives(subject, _) | AvailableAtLeast(subject, _):
             return _named(subject)
         case Spares(failing, spared):
             return (*failing, *spared)
@@ -416,7 +476,7 @@ def _class_names(claim: Claim) -> tuple[str, ...]:
     match claim:
         case NoSinglePoint(subject, classes, _):
             return (*_classed(subject), *classes)
-        case Survives(subject, _):
+        case Survives(subject, _) | AvailableAtLeast(subject, _):
             return _classed(subject)
         case TakesDownAtMost(_, _, counted):
             return _classed(counted)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from cmdb.model.columns import Int32s, Int64s
+from cmdb.model.columns import Bytes, Int32s, Int64s
 from cmdb.model.packed_columns import Labels
 from impact.kernel import kernel
-
-Marks = npt.NDArray[np.uint8]
 
 
 class EdgeFacts(NamedTuple):
@@ -23,8 +20,8 @@ class EdgeFacts(NamedTuple):
     out_start: Int32s
     target: Int32s
     label: Labels
-    hard: Marks
-    soft: Marks
+    hard: Bytes
+    soft: Bytes
     group: Int32s
     numerator: Int64s
     denominator: Int64s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
@@ -67,6 +68,17 @@ def finding_words(finding: CheckFindingRecord) -> Text:
             survived = plural(finding["found"] or 0, "failure")
             text = f" survives any {survived}; whether {finding['allowed']}, cannot be said within the limits"
             return Text.assemble(whom, text)
+        case "too_unavailable" | "availability_undecided" if finding["shortfall"] is not None:
+            low = finding["shortfall"]
+            between = (
+                f"{_percent(low['lower'])} to {_percent(low['upper'])}, asserted {low['least'] * 100:.12g} %"
+            )
+            if code == "availability_undecided":
+                return Text.assemble(
+                    whom, f" is available {between}: it cannot be told more precisely in time"
+                )
+            matters = Text.assemble("; most hangs on ", _names(members)) if members else Text()
+            return Text.assemble(whom, f" is available {between}", matters)
         case "taken_down":
             return Text.assemble(whom, " goes down with ", _names(members))
         case "too_many_down":
@@ -85,6 +97,15 @@ def finding_words(finding: CheckFindingRecord) -> Text:
         case "unknown_class":
             return Text(f"the catalogue has no class {shown(finding['name'])}")
     return Text(shown(code))
+
+
+def _percent(share: float) -> str:
+    """An availability with as many nines as it has, and three digits of what is missing."""
+    missing = (1 - share) * 100
+    if missing <= 0:
+        return "100 %"
+    digits = max(3, 2 - math.floor(math.log10(missing)))
+    return f"{share * 100:.{min(digits, 12)}f} %"
 
 
 def _way(finding: CheckFindingRecord) -> Text:

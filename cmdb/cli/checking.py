@@ -22,7 +22,7 @@ query Checks($text: String!, $asOf: AsOf) {
     results {
       line text outcome examined found
       findings {
-        code hops found allowed name
+        code hops found allowed name shortfall { lower upper least }
         about { id class name }
         members { id class name }
         path { id class name }
@@ -128,6 +128,7 @@ def _finding(answer: Mapping[str, Any]) -> CheckFindingRecord:
         "path": answer["path"],
         "hops": answer["hops"],
         "gate": answer["gate"],
+        "shortfall": answer["shortfall"],
         "found": answer["found"],
         "allowed": answer["allowed"],
         "name": answer["name"],

@@ -307,6 +307,14 @@ class BrokenGateRecord(TypedDict):
     lost: list[ItemRecord]
 
 
+class ShortfallRecord(TypedDict):
+    """An availability that is proved to lie from `lower` to `upper`, where `least` was asserted; shares of 1."""
+
+    lower: float
+    upper: float
+    least: float
+
+
 class CheckFindingRecord(TypedDict):
     """What speaks against an assertion: `code` is one of `impact.checks.FindingCode`, and says what the rest means."""
 
@@ -316,6 +324,7 @@ class CheckFindingRecord(TypedDict):
     path: list[ItemRecord]
     hops: int | None
     gate: BrokenGateRecord | None
+    shortfall: ShortfallRecord | None
     found: int | None
     allowed: int | None
     name: str | None

@@ -1,7 +1,7 @@
 """Constraints and indexes in Neo4j: the fixed ones of the ledger, and those that follow from the catalogue.
 
 Schema commands take no parameters for names. Every name that is put into one comes from a compiled catalogue, whose
-entries allow letters, digits and underscores only, and goes through `_quoted`, which insists on it.
+entries allow letters, digits and underscores only, and goes through `quoted`, which insists on it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import LiteralString
 
-from cmdb.errors import CatalogueError
 from cmdb.model.catalogue import Catalogue
 from cmdb.store.connection import Connection, StoreError
+from cmdb.store.cypher import quoted
 
 FIXED = (
     "CREATE CONSTRAINT item_id IF NOT EXISTS FOR (n:Item) REQUIRE n.id IS UNIQUE",
@@ -47,7 +47,6 @@ _DONE_ALREADY = (
     "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists",
     "Neo.ClientError.Schema.IndexDropFailed",
 )
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 
 
 async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
@@ -64,16 +63,14 @@ async def apply_schema(connection: Connection, catalogue: Catalogue) -> None:
     indexes = list(range_indexes(catalogue))
     for name in sorted(present - {index for index, _, _ in indexes}):
         if _OURS.fullmatch(name):  # an attribute that is indexed no more may hold what no index can
-            await _make(connection, _DROP.format(index=_quoted(name)))
+            await _make(connection, _DROP.format(index=quoted(name)))
     for index, label, key in indexes:
         if index not in present:
-            await _make(
-                connection, _RANGE.format(index=_quoted(index), label=_quoted(label), key=_quoted(key))
-            )
+            await _make(connection, _RANGE.format(index=quoted(index), label=quoted(label), key=quoted(key)))
     wanted = searched_properties(catalogue)
     if search != set(wanted):
         await _make(connection, DROP_SEARCH)
-        await _make(connection, _SEARCH.format(keys=", ".join(f"n.{_quoted(key)}" for key in wanted)))
+        await _make(connection, _SEARCH.format(keys=", ".join(f"n.{quoted(key)}" for key in wanted)))
     await connection.run("CALL db.awaitIndexes(120)", deadline=SECONDS)
 
 
@@ -105,9 +102,3 @@ def searched_properties(catalogue: Catalogue) -> tuple[str, ...]:
         if attribute.entry.searched and not attribute.entry.secret
     }
     return ("name", *sorted(names))
-
-
-def _quoted(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise CatalogueError(repr(name)[:80], "is no name for Neo4j", "use letters, digits and underscores")
-    return f"`{name}`"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
+from concurrent.futures import Future, wait
 from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Self, TypeVar
@@ -18,7 +19,7 @@ from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyItem
 from cmdb_graphql.access import Action
-from cmdb_graphql.availability_answer import MarginType
+from cmdb_graphql.availability_answer import Asked, MarginType
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented, documented_subscription
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
@@ -26,8 +27,10 @@ from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from cmdb_graphql.service_watches import Standing
 from impact.assertions import parse
-from impact.checks import BrokenGate, CheckResult, Classes, Finding, Outcome, check
+from impact.checks import BrokenGate, CheckResult, Classes, Finding, Outcome, Shortfall, check
+from impact.closure import Floats
 from impact.estate_figures import service_classes
+from impact.service_needs import ServiceNeeds
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
@@ -36,6 +39,8 @@ T = TypeVar("T")
 MAX_TEXT = 65_536
 MAX_ASSERTIONS = 200
 MAX_LISTED = 10_000
+LOOK_SECONDS = 0.1
+"""How often a thread that waits for figures looks whether its time is up."""
 DEADLINE_SHARE = 0.9
 """So much of the request's deadline a check may take: then it can still say itself what to do."""
 
@@ -76,6 +81,22 @@ class BrokenGateType:
 
 
 @strawberry.type(
+    name="AvailabilityShortfall", description="A predicted availability where more was asserted; shares of 1."
+)
+class ShortfallType:
+    """`impact.checks.Shortfall`."""
+
+    lower: float = strawberry.field(description="It is proved to be no less.")
+    upper: float = strawberry.field(description="It is proved to be no more.")
+    least: float = strawberry.field(description="What was asserted.")
+
+    @classmethod
+    def of(cls, shortfall: Shortfall) -> Self:
+        """The same for GraphQL."""
+        return cls(lower=shortfall.lower, upper=shortfall.upper, least=shortfall.least)
+
+
+@strawberry.type(
     name="CheckFinding", description="What speaks against an assertion, as a code and its arguments."
 )
 class FindingType:
@@ -83,10 +104,10 @@ class FindingType:
 
     code: str = strawberry.field(description="See docs/guides/checks.md.")
     about: ItemSummary | None = strawberry.field(
-        description="The item that goes down, or depends on another."
+        description="The item that goes down, depends on another, or is not available enough."
     )
     members: list[ItemSummary] = strawberry.field(
-        description="What takes it down, is taken down, or is depended on; 50 at most."
+        description="What takes it down, is taken down, is depended on, or matters most; 50 at most."
     )
     path: list[ItemSummary] = strawberry.field(
         description="The way from `about` to the cause; of one longer than 100 items both ends."
@@ -95,6 +116,7 @@ class FindingType:
     gate: BrokenGateType | None = strawberry.field(
         description="The first redundancy on the way that is defeated."
     )
+    shortfall: ShortfallType | None = strawberry.field(description="By how much an availability is too low.")
     found: int | None
     allowed: int | None
     name: str | None = strawberry.field(description="A name that fits no item, several, or no class.")
@@ -109,6 +131,7 @@ class FindingType:
             path=_summaries(topology, finding.path),
             hops=finding.hops,
             gate=BrokenGateType.of(topology, finding.gate) if finding.gate is not None else None,
+            shortfall=ShortfallType.of(finding.shortfall) if finding.shortfall is not None else None,
             found=finding.found,
             allowed=finding.allowed,
             name=finding.name,
@@ -213,7 +236,8 @@ class CheckQueries:
             )
         topology = await topology_of(context, as_of, at_least)
         classes = _classes(context.store.catalogue)
-        engine = context.services.engine
+        engine, loop = context.services.engine, asyncio.get_running_loop()
+        past = topology.revision if as_of is not None else None
 
         def report(patience: Callable[[], None]) -> CheckReport:
             assertions = parse(text)
@@ -221,7 +245,12 @@ class CheckQueries:
                 raise BadRequest(
                     f"text has {len(assertions)} assertions; at most {MAX_ASSERTIONS} are checked at once"
                 )
-            results = check(assertions, topology, engine, classes, patience=patience)
+
+            def figures(needs: ServiceNeeds) -> Floats:
+                read = asyncio.run_coroutine_threadsafe(Asked(context, needs, past).figures(), loop)
+                return _awaited(read, patience).unavailability
+
+            results = check(assertions, topology, engine, classes, figures=figures, patience=patience)
             return CheckReport(
                 revision=Long(topology.revision),
                 passed=all(result.outcome is Outcome.PASSED for result in results),
@@ -254,6 +283,17 @@ class CheckSubscriptions:
             async for standing in standings:
                 yield ServiceStanding.of(standing, before)
                 before = standing
+
+
+def _awaited(read: Future[T], patience: Callable[[], None]) -> T:
+    """What a thread waits for while it has patience; then it is given up."""
+    try:
+        while not read.done():
+            patience()
+            wait([read], LOOK_SECONDS)
+        return read.result()
+    finally:
+        read.cancel()
 
 
 def _classes(catalogue: Catalogue) -> Classes:

@@ -1,12 +1,13 @@
 """When this process looks for garbage in cycles, so that nobody waits for it.
 
-Python finds such garbage by walking objects with the interpreter held: the young ones often, which takes a millisecond
-or two, and now and then all of them. Those are a schema, compiled kernels and what they rest on, six hundred thousand
-that live as long as the process: 400 ms in the middle of somebody's request, every few seconds while there are many.
-So what is there after the start is taken out of it. The rest is walked twice a second, which takes two or three
-milliseconds under load; the longer it takes, the less often, but for moments in which nobody asks. It cannot wait for
-those alone: the database driver leaves some fifty objects a statement that refer to each other, and of a service that
-is never idle thousands a second live long enough to grow old.
+Python finds such garbage by walking objects with the interpreter held. What there is to find is mostly the database
+driver's: some fifty objects a statement that refer to each other, thousands a second, dead after some milliseconds.
+Left to itself Python looks so often that many of them are still alive, and grow old; and the old it walks all at once,
+now and then: six hundred thousand objects that live as long as the process, and 400 ms in the middle of a request.
+
+So what is there after the start is taken out of it, and the rest is walked by the clock: the young five times a second,
+which takes two milliseconds or so under load, and all every other second; the longer that takes, the less often, but
+for moments in which nobody asks.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
-YOUNG, MIDDLE_AGED, OLD = 700, 3, 100_000
-"""Thresholds of the three generations; the last is never met, since `tidy` comes before."""
-ROUND_SECONDS = 0.5
-WORTH_IT = 5
-"""All objects are walked if middle-aged ones were so often since."""
+YOUNG, MIDDLE_AGED, OLD = 10_000, 100_000, 100_000
+"""Thresholds of the three generations: only a burst of objects meets the first, nothing the others."""
+ROUND_SECONDS = 0.2
+ROUNDS = 10
+"""All objects are walked every so many rounds."""
 SHARE = 0.01
-"""How much of the time in which somebody asks may be spent on it."""
+"""How much of the time in which somebody asks may be spent on that."""
 
 
 def leave_to_tidy() -> None:
@@ -47,10 +49,13 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
     await asyncio.wait([started])
     gc.freeze()  # without a walk, which would find hardly anything: somebody may be waiting already
     was_quiet, due = False, 0.0
-    while True:
+    for number in count(1):
         await asyncio.sleep(ROUND_SECONDS)
+        if number % ROUNDS:
+            gc.collect(1)
+            continue
         is_quiet, begun = not in_flight(), time.perf_counter()
-        if gc.get_count()[2] >= WORTH_IT and (begun >= due or (is_quiet and was_quiet)):
+        if begun >= due or (is_quiet and was_quiet):
             gc.collect()
             ended = time.perf_counter()
             due = ended + (ended - begun) / SHARE

@@ -12,7 +12,7 @@ QUERY = """query Q($text: String!, $asOf: AsOf, $atLeast: Long) {
   checks(text: $text, asOf: $asOf, atLeast: $atLeast) { revision passed results {
     line text passed outcome examined found findings { code hops found allowed name
       about { name } members { name } path { name }
-      gate { owner { name } group required size up lost { name } } } } } }"""
+      shortfall { lower upper least } gate { owner { name } group required size up lost { name } } } } } }"""
 
 TEXT = """# the shop
 service 'Ordering' has no single point of failure of class Host
@@ -47,6 +47,18 @@ async def test_assertions_are_answered_line_by_line_with_reasons(api: Api) -> No
     }
     assert (unknown["outcome"], unknown["findings"][0]["code"]) == ("UNKNOWN", "unknown_name")
     assert unknown["findings"][0]["name"] == "Nobody"
+
+
+async def test_availability_is_that_which_the_figures_of_components_predict(api: Api) -> None:
+    service = await api.create("BusinessService", name="Ordering", availability=1.0)
+    host = await api.create("Server", name="a", availability=0.99)
+    await api.relate("DependsOn", service, host)
+    text = "service 'Ordering' is available at least 99 %\nevery service is available at least 99.5 %"
+    holds, fails = (await report(api, text))["results"]
+    assert (holds["outcome"], fails["outcome"], fails["examined"]) == ("PASSED", "FAILED", 1)
+    [finding] = fails["findings"]
+    assert (finding["code"], finding["members"]) == ("too_unavailable", [{"name": "a"}])
+    assert finding["shortfall"] == pytest.approx({"lower": 0.99, "upper": 0.99, "least": 0.995})
 
 
 async def test_the_past_and_one_s_own_writes_can_be_checked(api: Api) -> None:

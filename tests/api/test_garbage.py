@@ -59,7 +59,7 @@ async def test_a_finished_operation_leaves_nothing_for_the_garbage_collector(
 @pytest.mark.usefixtures("unfrozen")
 async def test_while_somebody_asks_all_objects_are_walked_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(garbage, "ROUND_SECONDS", 0.01)
-    monkeypatch.setattr(garbage, "WORTH_IT", 0)
+    monkeypatch.setattr(garbage, "ROUNDS", 2)
     monkeypatch.setattr(garbage, "SHARE", 1e-9)
     garbage.leave_to_tidy()
     in_flight, walks = 1, 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from impact.assertions import (
     MOST_FAULTS,
     Assertion,
+    AvailableAtLeast,
     Claim,
     DoesNotDependOn,
     Every,
@@ -22,6 +25,7 @@ from impact.assertions import (
 )
 from impact.errors import AssertionFault, InvalidAssertions
 
+NINES = Decimal("99.95")
 names = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
 some_names = st.lists(names, min_size=1, max_size=4).map(tuple)
 class_names = st.from_regex(r"[A-Z][A-Za-z0-9_]*", fullmatch=True)
@@ -30,6 +34,7 @@ subjects = st.builds(Named, names) | every
 claims = st.one_of(
     st.builds(NoSinglePoint, subjects, st.lists(class_names).map(tuple), st.lists(names).map(tuple)),
     st.builds(Survives, subjects, st.integers(1, 3)),
+    st.builds(AvailableAtLeast, subjects, st.decimals("0.0000001", 100, places=7)),
     st.builds(Spares, some_names, some_names),
     st.builds(TakesDownAtMost, some_names, st.integers(0, 10**9), st.none() | every),
     st.builds(DoesNotDependOn, names, subjects),
@@ -44,9 +49,27 @@ def test_what_is_written_is_read_as_the_same(written: list[Claim]) -> None:
     assert [assertion.line for assertion in parse(text)] == list(range(1, len(written) + 1))
 
 
-WORDS = "service every failure of takes down at most no single point except and does Server"
+WORDS = (
+    "service is available every failure of takes down at most at least no single point except and does Server"
+)
 pieces = st.sampled_from(
-    [*WORDS.split(), "'a'", '"b"', "'", '"', ",", "7", "99999999999999", "#", "\n", "\t", "é", "\0"]
+    [
+        *WORDS.split(),
+        "'a'",
+        '"b"',
+        "'",
+        '"',
+        ",",
+        "7",
+        "99.9",
+        "%",
+        "99999999999999",
+        "#",
+        "\n",
+        "\t",
+        "é",
+        "\0",
+    ]
 )
 
 
@@ -77,6 +100,11 @@ def test_any_text_is_read_or_refused_with_places_inside_it(text: str) -> None:
             "service 'shop' has no single point of failure of class Server, Pdu or Ups except 'a' and \"b's\"",
             NoSinglePoint(Named("shop"), ("Server", "Pdu", "Ups"), ("a", "b's")),
         ),
+        (
+            "every BusinessService is available at least 99.95%",
+            AvailableAtLeast(Every("BusinessService"), NINES),
+        ),
+        ("service 'shop' is available at least 100 %", AvailableAtLeast(Named("shop"), Decimal(100))),
         ("failure of 'a', 'b', and 'c' takes down nothing", TakesDownAtMost(("a", "b", "c"), 0)),
         ("failure of 'a' takes down no service", TakesDownAtMost(("a",), 0, Every(None))),
         ("failure of 'a' takes down at most 1 item of class Pdu", TakesDownAtMost(("a",), 1, Every("Pdu"))),
@@ -108,6 +136,12 @@ def test_comments_and_empty_lines_assert_nothing(text: str) -> None:
         ("failure of 'a' takes down at most 99999999999 items", 35, "the number is too large"),
         ("failure of 'a'", 15, "expected takes or does, not the end of the line"),
         ("service '' survives any 1 failure", 9, "a name is empty"),
+        ("service 'shop' survives any 1.5 failures", 29, "expected a whole number, not 1.5"),
+        ("service 'shop' is available at least 99.9", 42, "expected %, not the end of the line"),
+        ("service 'shop' is available at least 0 %", 38, "expected a percentage, not 0"),
+        ("service 'shop' is available at least 100.1 %", 38, "expected a percentage, not 100.1"),
+        ("service 'shop' is available at least 9" + "9" * 30, 38, "expected a percentage, not 9"),
+        ("service 'shop' stands", 16, "expected has, survives or is, not stands"),
         ("shop is up", 1, "an assertion begins with"),
         ("service = 1", 9, "'=' means nothing here"),
     ],

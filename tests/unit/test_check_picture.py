@@ -25,6 +25,7 @@ def finding(code: str, *members: str, **given: Any) -> CheckFindingRecord:  # no
         "path": [],
         "hops": None,
         "gate": None,
+        "shortfall": None,
         "found": None,
         "allowed": None,
         "name": None,
@@ -70,6 +71,14 @@ def drawn(check: CheckRecord) -> list[str]:
         (
             finding("undecided", found=1, allowed=3),
             "shop survives any 1 failure; whether 3, cannot be said within the limits",
+        ),
+        (
+            finding("too_unavailable", "a", shortfall={"lower": 0.9987, "upper": 0.99871, "least": 0.9995}),
+            "shop is available 99.870 % to 99.871 %, asserted 99.95 %; most hangs on a (Server)",
+        ),
+        (
+            finding("availability_undecided", shortfall={"lower": 0.999998, "upper": 1.0, "least": 0.999999}),
+            "shop is available 99.999800 % to 100 %, asserted 99.9999 %: it cannot be told more precisely in time",
         ),
         (finding("taken_down", "a"), "shop goes down with a (Server)"),
         (

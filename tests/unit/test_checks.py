@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Mapping
 
+import hypothesis
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, Topology, TopologyItem
+from impact import checks
 from impact.assertions import parse
+from impact.availability import Availability
 from impact.checks import MOST_FINDINGS, MOST_SHOWN, BrokenGate, CheckResult, Classes, Finding, Outcome, check
+from impact.closure import Floats
 from impact.engine import Engine
 from impact.item_names import find_items
 from impact.propagation import SERVICE_CLASSES, simulate_failure
+from impact.service_needs import ServiceNeeds
 from tests.estates import estates
 from tests.topologies import DUAL_POWER, gate, graph, packed, soft
 
@@ -29,14 +37,22 @@ CLASSES = Classes(
 )
 
 
-def checked(topology: Topology, *lines: str) -> list[CheckResult]:
+NONE_FAILS: Mapping[str, float] = {}
+
+
+def checked(topology: Topology, *lines: str, figures: Mapping[str, float] = NONE_FAILS) -> list[CheckResult]:
+    """`figures`: how likely items are down by themselves; those that are not there never are."""
     arrays = topology if isinstance(topology, PackedTopology) else packed(topology)
-    return list(check(parse("\n".join(lines)), arrays, Engine(), CLASSES))
+
+    def own(needs: ServiceNeeds) -> Floats:
+        return np.array([figures.get(item, 0.0) for item in needs.ids])
+
+    return list(check(parse("\n".join(lines)), arrays, Engine(), CLASSES, figures=own))
 
 
-def finding(topology: Topology, line: str) -> Finding:
+def finding(topology: Topology, line: str, figures: Mapping[str, float] = NONE_FAILS) -> Finding:
     """The only finding of an assertion that fails."""
-    [result] = checked(topology, line)
+    [result] = checked(topology, line, figures=figures)
     assert result.outcome is Outcome.FAILED
     [found] = result.findings
     return found
@@ -108,6 +124,57 @@ def test_every_service_is_each_of_them(data: st.DataObject) -> None:
     assert together.found == sum(result.found for result in apart)
     found = [each for result in apart for each in result.findings]
     assert list(together.findings) == found[:MOST_FINDINGS]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_service_is_as_available_as_the_states_in_which_it_is_up_are_likely(data: st.DataObject) -> None:
+    estate = data.draw(estates(most=6))
+    service = data.draw(st.sampled_from(sorted(estate.items)))
+    own = {item: data.draw(st.sampled_from([0.0, 0.01, 0.2, 0.5])) for item in sorted(estate.items)}
+    up = math.fsum(
+        math.prod(own[item] if item in failing else 1 - own[item] for item in own)
+        for size in range(len(own) + 1)
+        for failing in itertools.combinations(sorted(own), size)
+        if service not in down(estate, *failing)
+    )
+    lines = [f"service '{service}' is available at least {100 * up + off:.9f} %" for off in (-1e-6, 1e-6)]
+    hypothesis.assume(up < 1 - 1e-7 and up > 1e-7)
+    below, above = checked(estate, *lines, figures=own)
+    assert below.outcome is Outcome.PASSED
+    assert above.outcome is Outcome.FAILED
+    [found] = above.findings
+    assert found.code == "too_unavailable"
+    assert found.shortfall is not None
+    assert found.shortfall.lower == pytest.approx(up, abs=1e-12)
+    assert found.shortfall.upper == pytest.approx(up, abs=1e-12)
+    assert all(own[member] for member in found.members)
+
+
+def test_what_is_not_available_enough_hangs_on_what_fails_most() -> None:
+    own = {"cooling": 0.01, "pdu-a": 0.2, "pdu-b": 0.2, "server": 0.001}
+    found = finding(POWER, "service 'service' is available at least 99.9 %", figures=own)
+    assert set(found.members) == set(own)
+    assert found.members[-1] == "server"
+    [of_class, of_none] = checked(
+        POWER,
+        "every BusinessService is available at least 90 %",
+        "every Robot is available at least 99.9 %",
+        figures=own,
+    )
+    assert (of_class.outcome, of_class.examined) == (Outcome.PASSED, 1)
+    assert (of_none.outcome, of_none.examined) == (Outcome.PASSED, 0)
+
+
+def test_an_interval_with_the_asserted_availability_inside_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = Availability(0.001, 0.1, 0.05, exact=False, single_points=1, gates=1, components=1, order=2)
+    monkeypatch.setattr(checks, "availability", lambda *_, **__: wide)
+    [result] = checked(POWER, "service 'service' is available at least 99 %")
+    assert result.outcome is Outcome.UNKNOWN
+    [found] = result.findings
+    assert (found.code, found.shortfall) == ("availability_undecided", checks.Shortfall(0.9, 0.999, 0.99))
 
 
 POWER = DUAL_POWER.topology
@@ -195,6 +262,7 @@ def test_patience_that_ends_ends_the_check() -> None:
             packed(POWER),
             Engine(),
             CLASSES,
+            figures=lambda needs: np.zeros(len(needs.ids)),
             patience=_impatient,
         )
 
