@@ -1,9 +1,8 @@
 """An order of all items in which dependents come before what they depend on, cycles taken as one.
 
 Most items neither lie in a cycle nor depend on one. They are peeled off: what depends on nothing, then what depends on
-that only, and so on; then, of what is left, what nothing depends on, and so on (A. Kahn, Topological sorting of large
-networks, 1962). That knows long before what it looks at next, and layer by layer items lie in memory as they are
-numbered. Of the others, which cycles lead to and which lead to cycles, strongly connected components are found by
+that only, and so on (A. Kahn, Topological sorting of large networks, 1962), which knows long before what it looks at
+next; layer by layer they lie in memory as they are numbered. Of the others strongly connected components are found by
 depth-first search over the edges that carry failure, hard or soft, from dependencies to dependents (H. Gabow,
 Path-based depth-first search for strong and biconnected components, 2000), with a stack of its own instead of
 recursion. One number per item is all that is looked up for an edge, so that it fits into caches.
@@ -45,57 +44,29 @@ class Condensation:
 
 
 @kernel
-def dependents_of(arrays: Arrays, marks: Marks, owners: Int32s, node: int, found: Int32s) -> int:
-    """Whom failure of a node is carried to, one for each entry, into `found`; how many. `owners`: as for `condense`."""
-    count = 0
-    if node < len(arrays.span):
-        for at in range(arrays.span[node, 0], arrays.span[node, 3]):
-            found[count] = arrays.dependent[at]
-            count += 1
-    if len(arrays.x_entry) == 0:
-        return count
-    valid = 0
-    for at in range(count):
-        found[valid] = found[at]
-        valid += int(marks[found[at]] & REWRITTEN == 0)
-    place = extra_head(arrays.x_key, arrays.x_head, node) if marks[node] & EXTRA else -1
-    while place >= 0:
-        if arrays.x_kind[place] != VOID:
-            found[valid] = extra_owner(arrays, owners, place)
-            valid += 1
-        place = arrays.x_next[place]
-    return valid
-
-
-@kernel
-def room_for(arrays: Arrays) -> Int32s:
-    """An array that any item's dependents fit into."""
-    widest = 0
-    for node in range(len(arrays.span)):
-        widest = max(widest, arrays.span[node, 3] - arrays.span[node, 0])
-    return np.empty(widest + len(arrays.x_entry) + 1, np.int32)
-
-
-@kernel
-def peel(arrays: Arrays, marks: Marks, owners: Int32s, needs: Int32s) -> Int32s:
+def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
     """int32 per item: how many hops it is, at most, from what depends on nothing; -1: a cycle leads to it.
 
-    `needs`: zeros, int32 per item; in the end how many entries lead to it from items that a cycle leads to.
+    `owners`: int32 per gate of the overlay.
     """
-    span, size = arrays.span, len(marks)
-    found, overlaid = room_for(arrays), len(arrays.x_entry) > 0
-    if not overlaid:
-        for at in range(len(arrays.dependent)):
-            needs[arrays.dependent[at]] += 1
-    else:
+    span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
+    size, overlaid = len(marks), len(arrays.x_entry) > 0
+    needs = np.zeros(size, np.int32)
+    for at in range(len(dependent)):
+        needs[dependent[at]] += 1
+    if overlaid:
         for node in range(size):
-            for place in range(dependents_of(arrays, marks, owners, node, found)):
-                needs[found[place]] += 1
-    order, layer = np.empty(size + 1, np.int32), np.full(size, -1, np.int32)
+            if marks[node] & REWRITTEN:
+                needs[node] = 0
+        for place in range(len(arrays.x_entry)):
+            if arrays.x_kind[place] != VOID:
+                needs[extra_owner(arrays, owners, place)] += 1
+    order = np.empty(size + 1, np.int32)
     tail = 0
     for node in range(size):
         order[tail] = node
         tail += int(needs[node] == 0)
+    layer = np.full(size, -1, np.int32)
     head, end, depth = 0, tail, 0
     while head < tail:
         if head == end:
@@ -103,68 +74,28 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s, needs: Int32s) -> Int32s:
             depth += 1
         if head + FAR < tail:
             prefetch(span, 4 * np.int64(order[head + FAR]))
-        if head + NEAR < tail and order[head + NEAR] < len(span):
-            prefetch(arrays.dependent, np.int64(span[order[head + NEAR], 0]))
+        if head + NEAR < tail and order[head + NEAR] < n:
+            prefetch(dependent, np.int64(span[order[head + NEAR], 0]))
         node = order[head]
         head += 1
         layer[node] = depth
-        if overlaid:
-            for place in range(dependents_of(arrays, marks, owners, node, found)):
-                other = found[place]
-                needs[other] -= 1
-                order[tail] = other
-                tail += int(needs[other] == 0)
-        elif node < len(span):  # the same without a copy
+        if node < n:
             for at in range(span[node, 0], span[node, 3]):
-                other = arrays.dependent[at]
-                needs[other] -= 1
+                other = dependent[at]
+                valid = int(not overlaid or marks[other] & REWRITTEN == 0)
+                needs[other] -= valid
                 order[tail] = other
-                tail += int(needs[other] == 0)
+                tail += valid & int(needs[other] == 0)
+        if overlaid and marks[node] & EXTRA:
+            place = extra_head(arrays.x_key, arrays.x_head, node)
+            while place >= 0:
+                if arrays.x_kind[place] != VOID:
+                    other = extra_owner(arrays, owners, place)
+                    needs[other] -= 1
+                    order[tail] = other
+                    tail += int(needs[other] == 0)
+                place = arrays.x_next[place]
     return layer
-
-
-@kernel
-def peel_above(arrays: Arrays, marks: Marks, owners: Int32s, layer: Int32s, needs: Int32s) -> Int32s:
-    """The same from the other end for what `peel` left: -1 but for items that lead to no cycle; of those the greatest
-    number is what nothing depends on.
-
-    `layer`, `needs`: as `peel` gave them, which say how many of what is left each item needs.
-    """
-    size = len(marks)
-    found = room_for(arrays)
-    begins = np.empty(size, np.int32)  # of what each needs, in `needed`
-    total = 0
-    for node in range(size):
-        begins[node] = total
-        total += needs[node]
-    needed, ends, left = np.empty(total, np.int32), begins.copy(), np.zeros(size, np.int32)
-    order, height = np.empty(size + 1, np.int32), np.full(size, -1, np.int32)
-    tail = 0
-    for node in range(size):
-        if layer[node] < 0:
-            left[node] = dependents_of(arrays, marks, owners, node, found)
-            for place in range(left[node]):
-                other = found[place]
-                needed[ends[other]] = node
-                ends[other] += 1
-            order[tail] = node
-            tail += int(left[node] == 0)
-    head, end, depth = 0, tail, 0
-    while head < tail:
-        if head == end:
-            end = tail
-            depth += 1
-        node = order[head]
-        head += 1
-        height[node] = depth
-        for place in range(begins[node], ends[node]):
-            other = needed[place]
-            left[other] -= 1
-            order[tail] = other
-            tail += int(left[other] == 0)
-    for place in range(tail):
-        height[order[place]] = depth - height[order[place]]
-    return height
 
 
 @kernel
@@ -195,9 +126,7 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     """`order`, `start` and `component`. `owners`: int32 per gate of the overlay."""
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
     size = len(marks)
-    needs = np.zeros(size, np.int32)
-    layer = peel(arrays, marks, owners, needs)
-    above = peel_above(arrays, marks, owners, layer, needs)
+    layer = peel(arrays, marks, owners)
     # 0: not seen; from 1 on: where in `open_`; below zero: its component is known
     place_of = np.zeros(size, np.int32)
     open_ = np.empty(size + 1, np.int32)
@@ -207,12 +136,6 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     )  # items, and the next entry of each; -1: no more, below: in the overlay
     order, start = np.empty(size, np.int32), np.zeros(size + 1, np.int32)
     opened, bounded, done, components = 0, 0, 0, 0
-    for node in deepest_first(above):
-        order[done] = node
-        done += 1
-        components += 1
-        place_of[node] = -components
-        start[components] = done
     for root in range(size):
         if place_of[root] or layer[root] >= 0:
             continue

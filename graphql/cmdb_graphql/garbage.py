@@ -6,7 +6,7 @@ Left to itself Python looks so often that many of them are still alive, and grow
 now and then: six hundred thousand objects that live as long as the process, and 400 ms in the middle of a request.
 
 So what is there after the start is taken out of it, and the rest is walked by the clock: the young five times a second,
-which takes two milliseconds or so under load, and all every other second; the longer that takes, the less often, but
+which takes two milliseconds or so under load, and all every five seconds; the longer that takes, the less often, but
 for moments in which nobody asks.
 """
 
@@ -19,10 +19,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-YOUNG, MIDDLE_AGED, OLD = 10_000, 100_000, 100_000
-"""Thresholds of the three generations: only a burst of objects meets the first, nothing the others."""
+YOUNG, MIDDLE_AGED, OLD = 2_000, 100_000, 100_000
+"""Thresholds of the three generations: a burst of objects meets the first, which takes two milliseconds; nothing meets
+the others."""
 ROUND_SECONDS = 0.2
-ROUNDS = 10
+ROUNDS = 25
 """All objects are walked every so many rounds."""
 SHARE = 0.01
 """How much of the time in which somebody asks may be spent on that."""
