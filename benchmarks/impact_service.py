@@ -1,10 +1,10 @@
 """The service on a million CIs: how long it takes to start, and what it answers to a crowd while others write.
 
 Promises: the service is a process of its own, asked over HTTP, with a Neo4j into which the estate was imported. Sixteen
-clients ask what random CIs' failures do while twenty ChangeSets a second are written. Of the answers a sample is
-checked: the topology is rebuilt as of the answer's revision, from the estate and the changes acknowledged up to there,
-and the plain implementation is asked the same. Then a second service is started on the same Neo4j, and what is
-written at one is asked for at the other.
+clients ask what random CIs' failures do while twenty ChangeSets a second are written; they share the machine with the
+service, but stand back for it. Of the answers a sample is checked: the topology is rebuilt as of the answer's revision,
+from the estate and the changes acknowledged up to there, and the plain implementation is asked the same. Then a second
+service is started on the same Neo4j, and what is written at one is asked for at the other.
 """
 
 from __future__ import annotations

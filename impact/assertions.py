@@ -400,7 +400,9 @@ class _Line:
 
     def _percent(self) -> Decimal:
         token = self._next
-        if token.kind != "number" or len(token.text) > _MOST_DIGITS or not 0 < Decimal(token.text) <= 100:
+        if token.kind == "number" and len(token.text) > _MOST_DIGITS:
+            raise self._fault("the number is too long", f"write {_MOST_DIGITS} characters at most")
+        if token.kind != "number" or not 0 < Decimal(token.text) <= 100:
             raise self._fault("expected a percentage", "write more than 0, and 100 at most: 99.95 %")
         self._place += 1
         if self._next.kind != "percent":

@@ -56,10 +56,10 @@ MOST_SHOWN = 100
 """Items of a path that are given."""
 MOST_IMPORTANT = 5
 """Items that are named as what an availability hangs on."""
-ROUNDING = 1e-9
-"""By so large a share an unavailability may be off, since floating-point numbers are rounded."""
+ROUNDING, ROUNDING_EACH = 1e-9, 2.0**-53
+"""Floating-point numbers are rounded: an unavailability may be off by such a share, and by so much for each figure."""
 BUDGET_SECONDS = 1.0
-"""So long one predicted availability may be made more precise."""
+"""After so long no further effort begins to make a predicted availability more precise."""
 
 T = TypeVar("T")
 
@@ -287,7 +287,7 @@ class _Check:
             return time.monotonic() > until
 
         found = availability(needs.reduction, own, deadline=late)
-        allowed = float(1 - claim.percent / 100) * (1 + ROUNDING)
+        allowed = float(1 - claim.percent / 100) * (1 + ROUNDING) + len(own) * ROUNDING_EACH
         if found.most_unavailability <= allowed:
             return
         failed = found.least_unavailability > allowed

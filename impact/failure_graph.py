@@ -285,7 +285,7 @@ class FailureGraph:
         return self.overlay.owner[: self.overlay.gates]
 
     def numbers(self, ids: Set[str]) -> tuple[Int32s, list[str]]:
-        """The numbers of these ids, in ascending order of ids, and those that are unknown."""
+        """The numbers of these ids, in ascending order of ids, -1 for those that are unknown; and these."""
         return numbers_of(self.topology, sorted(ids))
 
 

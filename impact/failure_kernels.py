@@ -158,11 +158,12 @@ def fall_over(
 ) -> tuple[int, int]:
     """What `fall` does for one node over its entries of the overlay."""
     at = extra_head(arrays.x_key, arrays.x_head, node) if marks[node] & EXTRA else -1
+    none = np.empty(0, np.int32)
     while at >= 0:
         kind = arrays.x_kind[at]
         queue[tail] = arrays.x_entry[at]
         if kind == SINGLE:
-            tail = take_fresh(marks, queue, tail, tail + 1, np.empty(0, np.int32), stop, mark)
+            tail = take_fresh(marks, queue, tail, tail + 1, none, stop, mark)
         elif kind == GATE:
             tail, noted = lose_members(marks, gates, queue, tail, tail + 1, touched, noted, stop, mark, WHOLE)
         at = arrays.x_next[at]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -69,10 +69,9 @@ def finding_words(finding: CheckFindingRecord) -> Text:
             text = f" survives any {survived}; whether {finding['allowed']}, cannot be said within the limits"
             return Text.assemble(whom, text)
         case "too_unavailable" | "availability_undecided" if finding["shortfall"] is not None:
-            low = finding["shortfall"]
-            between = (
-                f"{_percent(low['lower'])} to {_percent(low['upper'])}, asserted {low['least'] * 100:.12g} %"
-            )
+            low, least = finding["shortfall"], finding["shortfall"]["least"]
+            between = f"{_percent(low['lower'], least)} to {_percent(low['upper'], least)}"
+            between += f", asserted {_asserted(least)} %"
             if code == "availability_undecided":
                 return Text.assemble(
                     whom, f" is available {between}: it cannot be told more precisely in time"
@@ -99,13 +98,18 @@ def finding_words(finding: CheckFindingRecord) -> Text:
     return Text(shown(code))
 
 
-def _percent(share: float) -> str:
-    """An availability with as many nines as it has, and three digits of what is missing."""
-    missing = (1 - share) * 100
-    if missing <= 0:
-        return "100 %"
-    digits = max(3, 2 - math.floor(math.log10(missing)))
-    return f"{share * 100:.{min(digits, 12)}f} %"
+def _percent(share: float, least: float) -> str:
+    """An availability with so many digits that it is told from the asserted one, and from 100 %."""
+    asserted, text = Decimal(_asserted(least)), "100"
+    for digits in range(3, 13):
+        text = f"{share * 100:.{digits}f}" if share < 1 else "100"
+        if Decimal(text) != asserted and (Decimal(text) < 100 or share >= 1):
+            break
+    return f"{text} %"
+
+
+def _asserted(least: float) -> str:
+    return f"{least * 100:.12g}"
 
 
 def _way(finding: CheckFindingRecord) -> Text:

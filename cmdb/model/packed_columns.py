@@ -72,25 +72,26 @@ class Columns:
         arrange: bool = True,
     ) -> Columns:
         """Columns of items in any order and edges in any order, which are distinct; `arrange` numbers them anew."""
-        order = breadth_first(len(ids), source, target) if arrange else np.arange(len(ids), dtype=np.int32)
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        # numpy lets go of the interpreter: what describes items is arranged while edges are sorted.
-        with ThreadPoolExecutor(1) as aside:
-            described = aside.submit(lambda: (ids.arranged(order, place), names.take(order), kind[order]))
-            source, target = place[source], place[target]
-            by_source = _stably(source)
-            source, target, label = source[by_source], target[by_source], label[by_source]
-            out_start, in_start = _starts(source, len(ids)), _starts(target, len(ids))
-            in_edge = _stably(target).astype(np.int32)
-        arranged_ids, arranged_names, arranged_kind = described.result()
+        if arrange:
+            order = breadth_first(len(ids), source, target)
+            place = np.empty(len(order), np.int32)
+            place[order] = np.arange(len(order), dtype=np.int32)
+            # numpy lets go of the interpreter: what describes items is arranged while edges are sorted.
+            with ThreadPoolExecutor(1) as aside:
+                described = aside.submit(lambda: (ids.arranged(order, place), names.take(order)))
+                edges = _sorted(place[source], place[target], label, len(ids))
+            ids, names = described.result()
+            kind = kind[order]
+        else:
+            edges = _sorted(source, target, label, len(ids))
+        out_start, target, label, in_start, in_edge = edges
         return cls(
-            arranged_ids,
-            arranged_names,
-            _narrow(arranged_kind),
+            ids,
+            names,
+            _narrow(kind),
             tuple(kinds),
             out_start,
-            np.ascontiguousarray(target, np.int32),
+            target,
             _narrow(label),
             tuple(labels),
             in_start,
@@ -128,6 +129,16 @@ def _starts(ends: npt.NDArray[np.integer], size: int) -> Int32s:
     starts = np.zeros(size + 1, np.int32)
     np.cumsum(np.bincount(ends, minlength=size), out=starts[1:])
     return starts
+
+
+def _sorted(
+    source: Int32s, target: Int32s, label: Labels, size: int
+) -> tuple[Int32s, Int32s, Labels, Int32s, Int32s]:
+    """Edges by source: `out_start`, `target`, labels, and by target: `in_start`, `in_edge`."""
+    by_source = _stably(source)
+    source, target, label = source[by_source], target[by_source], label[by_source]
+    in_edge = _stably(target).astype(np.int32)
+    return _starts(source, size), np.ascontiguousarray(target), label, _starts(target, size), in_edge
 
 
 def _stably(numbers: Int32s) -> npt.NDArray[np.int64]:

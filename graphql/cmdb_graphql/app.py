@@ -237,19 +237,32 @@ async def serving(
             services.figures.start()
             warming = asyncio.create_task(_warm(services), name="warm")  # takes longer than all that follows
             try:
-                service = await Service.start(services, await building)
-                file = await first_token(services.tokens, settings.data)
-                if file is not None:
-                    _log.info("admin_token_written", file=str(file))
-                tidying = asyncio.create_task(tidy(warming, lambda: service.metrics.in_flight), name="tidy")
-                try:
-                    await _run(service, settings, listener, started)
-                finally:
-                    tidying.cancel()
-                    await service.stop()
+                await _serve(services, await building, warming, listener, started)
             finally:
                 warming.cancel()
                 await services.close()
+
+
+async def _serve(
+    services: Services,
+    built: BuiltSchema,
+    warming: asyncio.Task[None],
+    listener: socket.socket,
+    started: Started | None,
+) -> None:
+    """Serve while `warming` goes on, which ends with it."""
+    service = await Service.start(services, built)
+    tidying = asyncio.create_task(tidy(warming, lambda: service.metrics.in_flight), name="tidy")
+    try:
+        file = await first_token(services.tokens, services.settings.data)
+        if file is not None:
+            _log.info("admin_token_written", file=str(file))
+        await _run(service, services.settings, listener, started)
+    finally:
+        warming.cancel()
+        tidying.cancel()
+        await asyncio.gather(warming, tidying, return_exceptions=True)
+        await service.stop()
 
 
 async def _warm(services: Services) -> None:

@@ -216,12 +216,13 @@ class Asked:
         return self.needs.topology
 
     async def figures(self) -> Figures:
-        """The component figures, read once."""
+        """The component figures, read once, to the end even if one of those who wait gives up."""
         if self._figures is None:
-            self._figures = asyncio.ensure_future(self._read_figures())
+            self._figures = asyncio.ensure_future(self.read_figures())
         return await asyncio.shield(self._figures)
 
-    async def _read_figures(self) -> Figures:
+    async def read_figures(self) -> Figures:
+        """The component figures, read anew; given up with whoever waits for them."""
         context = self.context
         reader, until = context.reader(self._at), await moment_of(context, self._at)
         known: dict[str, tuple[Item, ComponentFigure]] = {}

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Self, TypeVar
@@ -39,6 +39,8 @@ T = TypeVar("T")
 MAX_TEXT = 65_536
 MAX_ASSERTIONS = 200
 MAX_LISTED = 10_000
+CHECKERS = ThreadPoolExecutor(2, thread_name_prefix="check")
+"""Threads of their own: in them checks wait for figures, which those of everybody may be needed to read."""
 LOOK_SECONDS = 0.1
 """How often a thread that waits for figures looks whether its time is up."""
 DEADLINE_SHARE = 0.9
@@ -247,7 +249,7 @@ class CheckQueries:
                 )
 
             def figures(needs: ServiceNeeds) -> Floats:
-                read = asyncio.run_coroutine_threadsafe(Asked(context, needs, past).figures(), loop)
+                read = asyncio.run_coroutine_threadsafe(Asked(context, needs, past).read_figures(), loop)
                 return _awaited(read, patience).unavailability
 
             results = check(assertions, topology, engine, classes, figures=figures, patience=patience)
@@ -317,7 +319,7 @@ async def _within(seconds: float, work: Callable[[Callable[[], None]], T]) -> T:
             )
 
     try:
-        return await asyncio.to_thread(work, patience)
+        return await asyncio.get_running_loop().run_in_executor(CHECKERS, work, patience)
     finally:
         given_up.set()
 

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-YOUNG, MIDDLE_AGED, OLD = 2_000, 100_000, 100_000
-"""Thresholds of the three generations: a burst of objects meets the first, which takes two milliseconds; nothing meets
-the others."""
+YOUNG, MIDDLE_AGED, NEVER = 2_000, 3, 100_000
+"""Thresholds of generations: of the young, which a burst of objects meets, and which takes two milliseconds; of the
+middle-aged until the start is over; one that nothing meets."""
 ROUND_SECONDS = 0.2
 ROUNDS = 25
 """All objects are walked every so many rounds."""
@@ -32,7 +32,7 @@ SHARE = 0.01
 def leave_to_tidy() -> None:
     """From now on this process walks all objects in `tidy` only. Call it before the service's modules are imported:
     they make most of the objects, and take a third less time then."""
-    gc.set_threshold(YOUNG, MIDDLE_AGED, OLD)
+    gc.set_threshold(YOUNG, MIDDLE_AGED, NEVER)
 
 
 def settle() -> None:
@@ -49,6 +49,7 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
     """
     await asyncio.wait([started])
     gc.freeze()  # without a walk, which would find hardly anything: somebody may be waiting already
+    gc.set_threshold(YOUNG, NEVER, NEVER)
     was_quiet, due = False, 0.0
     for number in count(1):
         await asyncio.sleep(ROUND_SECONDS)

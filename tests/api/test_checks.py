@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -59,6 +61,18 @@ async def test_availability_is_that_which_the_figures_of_components_predict(api:
     [finding] = fails["findings"]
     assert (finding["code"], finding["members"]) == ("too_unavailable", [{"name": "a"}])
     assert finding["shortfall"] == pytest.approx({"lower": 0.99, "upper": 0.99, "least": 0.995})
+
+
+async def test_the_availability_of_the_past_waits_for_no_thread_that_waits_for_it(api: Api) -> None:
+    service = await api.create("BusinessService", name="Ordering", availability=0.98)
+    changed = "mutation M($id: ID!) { made: updateBusinessService(id: $id, input: {availability: 0.5}) { revision } }"
+    now = (await api.data(changed, {"id": service}))["made"]["revision"]
+    with ThreadPoolExecutor(1) as only:
+        asyncio.get_running_loop().set_default_executor(only)
+        found = await report(api, "every service is available at least 90 %", asOf={"revision": now - 1})
+        assert (found["passed"], found["results"][0]["examined"]) == (True, 1)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+    assert not (await report(api, "every service is available at least 90 %"))["passed"]
 
 
 async def test_the_past_and_one_s_own_writes_can_be_checked(api: Api) -> None:

@@ -77,8 +77,12 @@ def drawn(check: CheckRecord) -> list[str]:
             "shop is available 99.870 % to 99.871 %, asserted 99.95 %; most hangs on a (Server)",
         ),
         (
+            finding("too_unavailable", shortfall={"lower": 0.99949999, "upper": 0.99949999, "least": 0.9995}),
+            "shop is available 99.949999 % to 99.949999 %, asserted 99.95 %",
+        ),
+        (
             finding("availability_undecided", shortfall={"lower": 0.999998, "upper": 1.0, "least": 0.999999}),
-            "shop is available 99.999800 % to 100 %, asserted 99.9999 %: it cannot be told more precisely in time",
+            "shop is available 99.9998 % to 100 %, asserted 99.9999 %: it cannot be told more precisely in time",
         ),
         (finding("taken_down", "a"), "shop goes down with a (Server)"),
         (

@@ -166,6 +166,15 @@ def test_what_is_not_available_enough_hangs_on_what_fails_most() -> None:
     assert (of_none.outcome, of_none.examined) == (Outcome.PASSED, 0)
 
 
+@pytest.mark.parametrize("nines", ["99.9999999", "99.999999", "99.97", "50", "100"])
+def test_an_availability_of_exactly_what_is_asserted_is_enough(nines: str) -> None:
+    own = {"pdu-a": 1.0 - float(nines) / 100}
+    [result] = checked(
+        graph({"shop": ["pdu-a"]}), f"service 'shop' is available at least {nines} %", figures=own
+    )
+    assert result.outcome is Outcome.PASSED
+
+
 def test_an_interval_with_the_asserted_availability_inside_decides_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

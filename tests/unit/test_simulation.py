@@ -17,7 +17,7 @@ from impact.gates import Carrying
 from impact.propagation import State, simulate_failure
 from impact.simulation import Impact, simulate_on
 from tests import topologies
-from tests.estates import chosen, estates
+from tests.estates import built, chosen, estates
 from tests.topologies import CHAIN, DUAL_POWER, Reference, packed
 
 REFERENCES = [value for value in vars(topologies).values() if isinstance(value, Reference)]
@@ -154,6 +154,25 @@ def test_unknown_and_contradictory_questions_are_refused() -> None:
         asked(topology, {"disk"}, frozenset({"nobody"}))
     with pytest.raises(ContradictoryScenario, match="disk"):
         asked(topology, {"disk"}, frozenset({"disk"}))
+
+
+@pytest.mark.parametrize("group", [None, "all"])
+@pytest.mark.parametrize("failing", [39, 40])
+def test_more_entries_at_once_than_a_queue_has_room_for(group: str | None, failing: int) -> None:
+    """250 items need each of 40: 10,000 entries, which a queue for 290 items takes in several goes."""
+    hosts, needing = [f"h{n:02}" for n in range(40)], [f"d{n:03}" for n in range(250)]
+    required = None if group is None else 1
+    edges = [TopologyEdge("DEPENDS_ON", one, host, group, required) for one in needing for host in hosts]
+    estate = built([*hosts, *needing], edges)
+    assert len(edges) > len(Workspace().scratch(FailureGraph.of(packed(estate))).reached) + 4_000
+    failed = set(hosts[:failing])
+    assert_same(asked(packed(estate), failed), estate)
+    more = [TopologyItem("new", "new", "Server")]
+    changed = [TopologyEdge("USES", one, "new", strength="soft") for one in needing[::2]]
+    later = estate.with_changes(2, put_items=more, put_edges=changed)
+    overlaid = packed(estate).with_changes(2, put_items=more, put_edges=changed)
+    assert_same(asked(overlaid, failed), later)
+    assert_same(asked(overlaid, {*failed, "new"}), later)
 
 
 def test_a_chain_longer_than_the_scratch_has_rounds() -> None:
