@@ -316,7 +316,7 @@ class ShortfallRecord(TypedDict):
 
 
 class CheckFindingRecord(TypedDict):
-    """What speaks against an assertion: `code` is one of `impact.checks.FindingCode`, and says what the rest means."""
+    """What speaks against an assertion; `code`, one of `impact.findings.FindingCode`, says what the rest means."""
 
     code: str
     about: ItemRecord | None

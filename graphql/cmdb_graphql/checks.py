@@ -27,9 +27,10 @@ from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from cmdb_graphql.service_watches import Standing
 from impact.assertions import parse
-from impact.checks import BrokenGate, CheckResult, Classes, Finding, Outcome, Shortfall, check
+from impact.checks import Classes, check
 from impact.closure import Floats
 from impact.estate_figures import service_classes
+from impact.findings import BrokenGate, CheckResult, Finding, Outcome, Shortfall
 from impact.service_needs import ServiceNeeds
 
 Info = strawberry.Info[Context, None]
@@ -49,7 +50,7 @@ DEADLINE_SHARE = 0.9
 
 @strawberry.enum(name="CheckOutcome", description="What became of an assertion.")
 class OutcomeType(Enum):
-    """`impact.checks.Outcome`."""
+    """`impact.findings.Outcome`."""
 
     PASSED = strawberry.enum_value("passed", description="It holds.")
     FAILED = strawberry.enum_value("failed", description="It does not hold.")
@@ -60,7 +61,7 @@ class OutcomeType(Enum):
 
 @strawberry.type(name="BrokenGate", description="Redundancy that gave way.")
 class BrokenGateType:
-    """`impact.checks.BrokenGate`."""
+    """`impact.findings.BrokenGate`."""
 
     owner: ItemSummary = strawberry.field(description="Whose redundancy it is.")
     group: str | None
@@ -86,7 +87,7 @@ class BrokenGateType:
     name="AvailabilityShortfall", description="A predicted availability where more was asserted; shares of 1."
 )
 class ShortfallType:
-    """`impact.checks.Shortfall`."""
+    """`impact.findings.Shortfall`."""
 
     lower: float = strawberry.field(description="It is proved to be no less.")
     upper: float = strawberry.field(description="It is proved to be no more.")
@@ -102,7 +103,7 @@ class ShortfallType:
     name="CheckFinding", description="What speaks against an assertion, as a code and its arguments."
 )
 class FindingType:
-    """`impact.checks.Finding`."""
+    """`impact.findings.Finding`."""
 
     code: str = strawberry.field(description="See docs/guides/checks.md.")
     about: ItemSummary | None = strawberry.field(
@@ -142,7 +143,7 @@ class FindingType:
 
 @strawberry.type(name="CheckResult", description="An assertion and what became of it.")
 class CheckResultType:
-    """`impact.checks.CheckResult`."""
+    """`impact.findings.CheckResult`."""
 
     line: int = strawberry.field(description="Where it stands in the text, counted from 1.")
     text: str

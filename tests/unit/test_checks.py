@@ -17,9 +17,18 @@ from cmdb.model.topology import PlainTopology, Topology, TopologyItem
 from impact import checks
 from impact.assertions import parse
 from impact.availability import Availability
-from impact.checks import MOST_FINDINGS, MOST_SHOWN, BrokenGate, CheckResult, Classes, Finding, Outcome, check
+from impact.checks import Classes, check
 from impact.closure import Floats
 from impact.engine import Engine
+from impact.findings import (
+    MOST_FINDINGS,
+    MOST_SHOWN,
+    BrokenGate,
+    CheckResult,
+    Finding,
+    Outcome,
+    Shortfall,
+)
 from impact.item_names import find_items
 from impact.propagation import SERVICE_CLASSES, simulate_failure
 from impact.service_needs import ServiceNeeds
@@ -183,7 +192,7 @@ def test_an_interval_with_the_asserted_availability_inside_decides_nothing(
     [result] = checked(POWER, "service 'service' is available at least 99 %")
     assert result.outcome is Outcome.UNKNOWN
     [found] = result.findings
-    assert (found.code, found.shortfall) == ("availability_undecided", checks.Shortfall(0.9, 0.999, 0.99))
+    assert (found.code, found.shortfall) == ("availability_undecided", Shortfall(0.9, 0.999, 0.99))
 
 
 POWER = DUAL_POWER.topology
