@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from cmdb.model.change_set import Authorship
+from cmdb.model.change_set import Authorship, ChangeSet, PutItem
 from cmdb.store.connection import Connection
 from cmdb.store.local_server import LocalServer
 from cmdb.store.store import Store
@@ -50,7 +52,16 @@ def neo4j_server(
             yield Neo4jAddress(container.get_connection_url(), container.username, container.password)
     else:
         with LocalServer.start(tmp_path_factory.mktemp("neo4j")) as server:
+            with ThreadPoolExecutor(1) as thread:  # where no event loop runs
+                thread.submit(asyncio.run, _first_write(server)).result()
             yield Neo4jAddress(server.uri, server.user, server.password)
+
+
+async def _first_write(server: LocalServer) -> None:
+    """A Neo4j that has just started may need longer for its first write than a write may take."""
+    store = await Store.open(server.uri, server.user, server.password, deadline=120)
+    await store.apply(ChangeSet((PutItem("first", {"name": "first"}, "Server"),)), ALICE)
+    await store.close()
 
 
 @pytest.fixture(scope="session")

@@ -117,6 +117,14 @@ class Store:
                 raise
             raise StaleVersion(error.item, error.expected, error.found, await self._since(error)) from None
 
+    async def plan_ahead(self) -> None:
+        """Have Neo4j plan the statements of a write before the first one comes: seconds, where it has just started.
+
+        Raises:
+            StoreUnavailable, DeadlineExceeded: it does not answer; nothing is lost but time.
+        """
+        await self._writer.plan_ahead()
+
     async def head(self) -> int:
         """The number of the last revision; 0 for none."""
         return await self.history.head()

@@ -266,10 +266,12 @@ async def _serve(
 
 
 async def _warm(services: Services) -> None:
-    """Load the topology, then what questions about it need: in this order, since somebody may ask already."""
+    """Load the topology, then what questions about it need, then what a first write needs: somebody may ask already."""
     with suppress(CmdbError):  # whoever loads it tries again, and tells
         await services.topologies.at_head()
     await asyncio.to_thread(compile_kernels)
+    with suppress(CmdbError):  # then the first write takes longer
+        await services.store.plan_ahead()
 
 
 @contextmanager
