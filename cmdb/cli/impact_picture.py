@@ -17,6 +17,7 @@ from cmdb.cli.records import (
     PartyRecord,
     ServiceRecord,
 )
+from cmdb.cli.service_time import service_time_picture
 from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, plural, shown, state_text
 
 _MEMBERS_SHOWN = 4
@@ -36,6 +37,9 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
     else:
         yield Text("No service is reached.", style="green")
     yield from _parties(impact)
+    if "service_time" in impact:
+        yield Text()
+        yield from service_time_picture(impact["service_time"], rows)
     failed = {item["id"] for item in impact["failed"]}
     for state, affected in (
         ("down", impact["down"]),

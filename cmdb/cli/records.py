@@ -79,10 +79,66 @@ PartyRecord = TypedDict("PartyRecord", {"id": str, "class": str, "name": str, "w
 """Somebody concerned: the worst state of what is theirs, and how many items of theirs are affected."""
 
 
+TermRecord = TypedDict("TermRecord", {"id": str, "class": str, "name": str})
+"""A service, an agreement or a target."""
+
+
+class LostTimeRecord(TypedDict):
+    """A service that is down: the agreed time it loses, by which calendars; none of them: round the clock."""
+
+    service: TermRecord
+    before: str
+    lost: str
+    calendars: list[str]
+
+
+TargetOutlookRecord = TypedDict(
+    "TargetOutlookRecord",
+    {
+        "service": TermRecord,
+        "agreement": TermRecord,
+        "target": TermRecord,
+        "measure": str,
+        "goal": float | None,
+        "priority": str | None,
+        "outlook": str,
+        "period": str | None,
+        "from": str,
+        "to": str,
+        "allowed": str,
+        "down_before": str,
+        "lost": str,
+        "left": str,
+    },
+)
+"""What is left of a target in a calendar period (null: in the failure itself); `outlook` is broken, broken_before or
+kept. Lengths of time are ISO 8601."""
+
+
+ServiceTimeRecord = TypedDict(
+    "ServiceTimeRecord",
+    {
+        "from": str,
+        "to": str,
+        "services_down": int,
+        "unagreed": int,
+        "lost": str,
+        "judged": int,
+        "broken": int,
+        "truncated": bool,
+        "services": list[LostTimeRecord],
+        "targets": list[TargetOutlookRecord],
+        "set_aside": list[dict[str, str]],
+    },
+)
+"""What a failure from-to takes of agreed service time; the first 100 services and targets."""
+
+
 class ImpactRecord(TypedDict):
     """`cmdb impact`: who is in which state if the `failed` fail together.
 
     `added`: how many are worse off than with what was down already. `truncated`: the lists by state are not whole.
+    `service_time`: where it was said how long the failure lasts.
     """
 
     revision: int
@@ -98,6 +154,7 @@ class ImpactRecord(TypedDict):
     teams: list[PartyRecord]
     owners: list[PartyRecord]
     agreements: list[PartyRecord]
+    service_time: NotRequired[ServiceTimeRecord]
 
 
 class ArticulationPointRecord(TypedDict):

@@ -18,6 +18,7 @@ from cmdb.cli.graph_file import (
 )
 from cmdb.cli.impact_picture import impact_picture
 from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, PartyRecord
+from cmdb.cli.service_time import SERVICE_TIME, failure_time, service_time_record
 from cmdb.cli.session import AsOfOption, JsonOption, Session, as_of_input, item_record, session
 
 _ASKED = """(
@@ -28,9 +29,7 @@ _ASKED = """(
   ) { %s }
 }"""
 _REASONS = "because { code group required up members { id name state } }"
-IMPACT = "query Impact" + _ASKED % (
-    ", $offset: Int!",
-    f"""
+_VERDICT = f"""
     revision added
     failed {{ id class name layer lifecycle }}
     counts {{ down degraded atRisk reduced protected }}
@@ -39,7 +38,11 @@ IMPACT = "query Impact" + _ASKED % (
     teams(first: 20) {{ id class name worst items }}
     owners(first: 20) {{ id class name worst items }}
     agreements(first: 20) {{ id class name worst items }}
-    """,
+    """
+IMPACT = "query Impact" + _ASKED % (", $offset: Int!", _VERDICT)
+TIMED_IMPACT = "query TimedImpact" + _ASKED % (
+    ", $offset: Int!, $from: DateTime!, $to: DateTime!",
+    _VERDICT + SERVICE_TIME,
 )
 MORE_SERVICES = "query MoreServices" + _ASKED % (
     ", $offset: Int!",
@@ -87,6 +90,20 @@ def impact(
     everything: Annotated[
         bool, typer.Option("--all", help="Draw all items, not the first of each state.")
     ] = False,
+    begins: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="When the failure begins (RFC 3339; default: now): tells the service time lost.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="When it is over; or give --lasting.")
+    ] = None,
+    lasting: Annotated[
+        str | None, typer.Option("--lasting", metavar="LONG", help="How long it lasts, such as 4h or 90m.")
+    ] = None,
     as_of: AsOfOption = None,
     form: FormatOption = None,
     output: OutputOption = None,
@@ -112,6 +129,9 @@ def impact(
         require_format(form, output)
     elif form is not None:
         raise typer.BadParameter("--bulk and --format exclude each other", param_hint="--bulk")
+    during = failure_time(begins, until, lasting)
+    if during is not None and (bulk is not None or form is not None):
+        raise typer.BadParameter("service time is not part of --bulk and --format", param_hint="--from")
     with session(json_lines) as s:
         moment = as_of_input(as_of)
 
@@ -126,7 +146,7 @@ def impact(
             written = s.client.query(IMPACT_AS_GRAPH, variables)["impact"]["export"]
             write_graph(s, written["text"], output, truncated=written["truncated"])
         else:
-            record = ask_impact(s, question)
+            record = ask_impact(s, question, during)
             s.terminal.answer(record, impact_picture(record, rows=None if everything else 15))
 
 
@@ -164,10 +184,17 @@ class Asked:
         }
 
 
-def ask_impact(s: Session, question: Asked) -> ImpactRecord:
-    """The answer with the reasons of what is down, degraded or at risk; of a very large one, of the first of each."""
+def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = None) -> ImpactRecord:
+    """The answer with the reasons of what is down, degraded or at risk; of a very large one, of the first of each.
+
+    `during`: from when to when the failure lasts, where the service time it takes is to be told too.
+    """
     variables = question.variables()
-    answer = s.client.query(IMPACT, {**variables, "offset": 0})["impact"]
+    if during is None:
+        answer = s.client.query(IMPACT, {**variables, "offset": 0})["impact"]
+    else:
+        timed = {**variables, "offset": 0, "from": during[0], "to": during[1]}
+        answer = s.client.query(TIMED_IMPACT, timed)["impact"]
     services = answer["services"]
     while services and len(services) % _PAGE == 0:
         more = s.client.query(MORE_SERVICES, {**variables, "offset": len(services)})["impact"]["services"]
@@ -180,7 +207,10 @@ def ask_impact(s: Session, question: Asked) -> ImpactRecord:
         affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
     else:
         affected = _first_affected(s.client.query(FIRST_AFFECTED, variables)["impact"])
-    return impact_record(answer, services, affected)
+    record = impact_record(answer, services, affected)
+    if during is not None:
+        record["service_time"] = service_time_record(answer["serviceTime"])
+    return record
 
 
 def impact_record(

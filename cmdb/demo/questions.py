@@ -80,7 +80,7 @@ def ask_change(session: Session) -> Answer:
     change = session.client.query(CHANGE, {"name": question["record"]["name"]})["change"]
     if change is None:
         raise WrongAnswer(f"there is no change {question['record']['name']}")
-    impact = ask_impact(session, Asked(_ids(session, question["affects"])))
+    impact = ask_impact(session, Asked(_ids(session, question["affects"])), _window(change))
     states = {service["state"] for service in impact["services"]}
     if "down" not in states or states == {"down"}:
         raise WrongAnswer(
@@ -93,17 +93,22 @@ def _change_picture(
     question: Mapping[str, Any], change: Mapping[str, Any], impact: ImpactRecord
 ) -> Iterator[RenderableType]:
     yield Text(question["expect"], style="italic dim")
-    attributes = change["attributes"]
+    attributes, window = change["attributes"], _window(change)
     line = Text.assemble((question["record"]["name"], "bold"), f"  {change['lifecycle'].lower()}")
-    times = [str(attributes[name]) for name in ("planned_start", "planned_end") if name in attributes]
-    if times:
-        line.append(f", planned {' to '.join(time[:16].replace('T', ' ') for time in times)}", style="dim")
+    if window is not None:
+        line.append(f", planned {' to '.join(time[:16].replace('T', ' ') for time in window)}", style="dim")
     yield line
     for name in ("summary", "implementation_plan"):
         if name in attributes:
             yield Text(shown(attributes[name]))
     yield Text()
     yield from impact_picture(impact, rows=_ROWS)
+
+
+def _window(change: Mapping[str, Any]) -> tuple[str, str] | None:
+    """From when to when it is planned, if that is known."""
+    start, end = (change["attributes"].get(name) for name in ("planned_start", "planned_end"))
+    return (start, end) if start and end else None
 
 
 def ask_history(session: Session) -> Answer:

@@ -4,7 +4,7 @@ Promises: time that several outages share is counted once; an outage that still 
 is asked about; agreed maintenance is neither service time nor down time; a degradation is not down time. An outage
 without a usable beginning or end is set aside by name, never guessed.
 
-Does not: know service calendars (service time is round the clock here), or read a clock.
+Does not: know when a service is agreed to be there (it is given the hours), or read a clock.
 """
 
 from __future__ import annotations
@@ -14,24 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cmdb.model.items import Item
+from cmdb.model.spans import Span, shared, total, unite
 from cmdb.model.values import parse_instant
 
 OUTAGE, DEGRADATION, PLANNED = "outage", "degradation", "planned"
 """The kinds of an outage record: gone; worse than agreed; agreed maintenance."""
-NOTHING = timedelta()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
-    """The time from `start` up to, not including, `end`; both aware."""
-
-    start: datetime
-    end: datetime
-
-    @property
-    def length(self) -> timedelta:
-        """How long it is."""
-        return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +64,6 @@ def read_instant(value: object) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def unite(spans: Iterable[Span]) -> list[Span]:
-    """The same time in spans that neither overlap nor touch, in order."""
-    united: list[Span] = []
-    for span in sorted(spans):
-        if span.start >= span.end:
-            continue
-        if united and span.start <= united[-1].end:
-            united[-1] = Span(united[-1].start, max(united[-1].end, span.end))
-        else:
-            united.append(span)
-    return united
-
-
-def total(spans: Iterable[Span]) -> timedelta:
-    """How long spans are together; time that several share counts once."""
-    return sum((span.length for span in unite(spans)), NOTHING)
-
-
 @dataclass(frozen=True, slots=True)
 class OutageHistory:
     """How something fared: `outages` times down in `observed` seconds, for `down` seconds together."""
@@ -138,8 +107,9 @@ def observed_span(
 class MeasuredAvailability:
     """How available a service was in a period, by its outage records.
 
-    `planned`: agreed maintenance. `agreed`: the period without it. `down`: outages in agreed time. `degraded`:
-    degradations in agreed time, without what was down. `outages`: all records that touch the period, earliest first.
+    `planned`: agreed maintenance in service hours. `agreed`: service hours without it. `down`: outages in agreed time.
+    `degraded`: degradations in agreed time, without what was down. `outages`: all records that touch the period,
+    earliest first.
     """
 
     period: Span
@@ -168,12 +138,18 @@ class MeasuredAvailability:
 
 
 def measure_availability(
-    outages: Sequence[Outage], period: Span, target: float | None = None
+    outages: Sequence[Outage],
+    period: Span,
+    target: float | None = None,
+    *,
+    hours: Sequence[Span] | None = None,
 ) -> MeasuredAvailability:
     """The availability of a service over a period, from the outages that are recorded of it.
 
-    Availability = agreed time without outage / agreed time; what falls into agreed maintenance is in neither.
+    `hours`: when in the period the service is agreed to be there; None: all the time. Availability = agreed time
+    without outage / agreed time; what falls into agreed maintenance is in neither.
     """
+    hours = [period] if hours is None else hours
     parts: dict[str, list[Span]] = {OUTAGE: [], DEGRADATION: [], PLANNED: []}
     touching = []
     for outage in sorted(outages, key=lambda o: (o.start, o.id)):
@@ -181,12 +157,12 @@ def measure_availability(
         if part is not None:
             touching.append(outage)
             parts.setdefault(outage.kind, []).append(part)
-    planned = total(parts[PLANNED])
-    out = total(parts[PLANNED] + parts[OUTAGE])
-    worse = total(parts[PLANNED] + parts[OUTAGE] + parts[DEGRADATION])
+    planned = total(shared(hours, parts[PLANNED]))
+    out = total(shared(hours, parts[PLANNED] + parts[OUTAGE]))
+    worse = total(shared(hours, parts[PLANNED] + parts[OUTAGE] + parts[DEGRADATION]))
     return MeasuredAvailability(
         period=period,
-        agreed=period.length - planned,
+        agreed=total(hours) - planned,
         down=out - planned,
         planned=planned,
         degraded=worse - out,

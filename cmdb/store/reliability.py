@@ -8,7 +8,7 @@ Whose outage it was: that of the configuration items it was CAUSED_BY, if it nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,31 +17,27 @@ from cmdb.model.items import Item
 from cmdb.model.outages import (
     Outage,
     OutageHistory,
-    Span,
     observe,
     observed_span,
     read_instant,
     read_outage,
 )
 from cmdb.model.reliability import ComponentFigure, Declared, component_figure
+from cmdb.model.spans import Span
 from cmdb.model.values import format_instant
-from cmdb.store.filters import AllOf, AnyOf, Comparison, Condition, IsA
-from cmdb.store.reading import EstateReader, Order, PageRequest, RelatedRequest, make_cursor
+from cmdb.store.filters import AllOf, AnyOf, Comparison, IsA
+from cmdb.store.neighbours import See, all_related
+from cmdb.store.reading import EstateReader, Order, PageRequest
 
 COMPONENT, OUTAGE = "ConfigurationItem", "Outage"
 AFFECTS, CAUSED_BY = "AFFECTS", "CAUSED_BY"
 DECLARABLE = ("availability", "mtbf", "mttr")
-FETCH = 1_000
-
-See = Callable[[Item], Item]
-"""An item as somebody may see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceOutages:
-    """A service, its outages that touch a period, and the outage records whose times make no sense."""
+    """The outages of a service that touch a period, and the outage records whose times make no sense."""
 
-    item: Item
     outages: tuple[Outage, ...]
     unusable: tuple[str, ...]
 
@@ -69,12 +65,9 @@ async def read_figures(
 
 
 async def read_service_outages(
-    reader: EstateReader, catalogue: Catalogue, service: str, period: Span, see: See
-) -> ServiceOutages | None:
-    """The outages of a service that touch a period; None where there is no such item."""
-    items = await reader.items([service])
-    if service not in items:
-        return None
+    reader: EstateReader, catalogue: Catalogue, services: Sequence[str], period: Span, see: See
+) -> dict[str, ServiceOutages]:
+    """The outages of each service that touch a period."""
     touching = AllOf(
         (
             IsA((OUTAGE,)),
@@ -87,21 +80,23 @@ async def read_service_outages(
             ),
         )
     )
-    records = (await _related(reader, AFFECTS, False, touching, [service]))[service]
-    read = {record.id: _outage(catalogue, see(record)) for record in records}
-    touched = [o for o in read.values() if o is not None and o.during(period) is not None]
-    unusable = sorted(record_id for record_id, outage in read.items() if outage is None)
-    return ServiceOutages(see(items[service]), tuple(touched), tuple(unusable))
+    found = {}
+    for service, records in (await all_related(reader, AFFECTS, False, touching, services)).items():
+        read = {record.id: _outage(catalogue, see(record)) for record in records}
+        touched = [o for o in read.values() if o is not None and o.during(period) is not None]
+        unusable = sorted(record_id for record_id, outage in read.items() if outage is None)
+        found[service] = ServiceOutages(tuple(touched), tuple(unusable))
+    return found
 
 
 async def _outages_of(
     reader: EstateReader, catalogue: Catalogue, ids: Sequence[str], see: See
 ) -> dict[str, list[Outage]]:
     """The outages that were these items' own."""
-    affecting = await _related(reader, AFFECTS, False, IsA((OUTAGE,)), ids)
-    blaming = await _related(reader, CAUSED_BY, False, IsA((OUTAGE,)), ids)
+    affecting = await all_related(reader, AFFECTS, False, IsA((OUTAGE,)), ids)
+    blaming = await all_related(reader, CAUSED_BY, False, IsA((OUTAGE,)), ids)
     listed = list({record.id for records in affecting.values() for record in records})
-    blamed = await _related(reader, CAUSED_BY, True, IsA((COMPONENT,)), listed)
+    blamed = await all_related(reader, CAUSED_BY, True, IsA((COMPONENT,)), listed)
     own = {}
     for item_id in ids:
         records = {record.id: record for record in blaming[item_id]}
@@ -109,24 +104,6 @@ async def _outages_of(
         read = (_outage(catalogue, see(record)) for record in records.values())
         own[item_id] = [outage for outage in read if outage is not None]
     return own
-
-
-async def _related(
-    reader: EstateReader, relationship: str, outgoing: bool, where: Condition, parents: Sequence[str]
-) -> dict[str, list[Item]]:
-    """All neighbours of each parent, page by page."""
-    found: dict[str, list[Item]] = {parent: [] for parent in parents}
-    waiting: dict[str | None, list[str]] = {None: list(parents)} if parents else {}
-    while waiting:
-        after, some = waiting.popitem()
-        request = RelatedRequest(relationship, outgoing, where, first=FETCH, after=after)
-        for parent, page in (await reader.related(request, some)).items():
-            found[parent].extend(neighbour.item for neighbour in page.neighbours)
-            if page.has_next:
-                last = page.neighbours[-1]
-                cursor = make_cursor(last.item.name, last.item.id, last.edge.key.group)
-                waiting.setdefault(cursor, []).append(parent)
-    return found
 
 
 async def _recorded_since(reader: EstateReader, see: See) -> datetime | None:

@@ -17,7 +17,8 @@ from cmdb_graphql.impact_answer import Answer, ImpactedItem, ImpactedParty, Impa
 from cmdb_graphql.interchange import GraphExport, GraphFormatType, impact_export
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.pacing import paced
-from cmdb_graphql.scalars import Json, Long
+from cmdb_graphql.scalars import DateTime, Json, Long
+from cmdb_graphql.service_time import ServiceTimeLostType, service_time_lost
 from impact.estate_figures import service_classes
 from impact.propagation import State
 
@@ -45,6 +46,8 @@ class ImpactType:
     """An answer; lists are nearest first, then in order of ids."""
 
     answer: strawberry.Private[Answer]
+    context: strawberry.Private[Context]
+    at: strawberry.Private[int | None]
     revision: Long
     failed: list[ItemSummary] = strawberry.field(description="Those named, what is down already among them.")
     counts: ImpactCounts
@@ -101,6 +104,15 @@ class ImpactType:
     async def agreements(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Agreements (SLAs, contracts) that govern something that is down, degraded or at risk; worst first."""
         return paced(await self.answer.parties("GOVERNED_BY", first, offset))
+
+    @documented
+    async def service_time(
+        self,
+        from_: Annotated[DateTime, Described(name="from", description="When the failure begins.")],
+        to: Annotated[DateTime, Described(description="When it is over; less than 366 days later.")],
+    ) -> ServiceTimeLostType:
+        """The agreed service time that it takes of the services that are down, and what that does to targets."""
+        return await service_time_lost(self.context, self.at, self.answer, from_, to)
 
     @documented
     async def record(self, explain: bool = False) -> Json:
@@ -179,6 +191,8 @@ class ImpactQueries:
         context.spend(len(impact.nodes))
         return ImpactType(
             answer=found,
+            context=context,
+            at=topology.revision if as_of is not None else None,
             revision=Long(topology.revision),
             failed=[ItemSummary.of(topology, item) for item in impact.failed],
             counts=ImpactCounts(

@@ -19,7 +19,7 @@ from cmdb_graphql.graph import ItemSummary
 from impact.engine import Engine
 from impact.explanation import Explainer, Explanation, Fact, to_columns
 from impact.propagation import State
-from impact.simulation import Impact, Party
+from impact.simulation import CODES, Impact, Party
 
 MAX_DOWN = 1_000
 MAX_PAGE = 1_000
@@ -195,18 +195,29 @@ class Answer:
 
     async def page(self, state: State, first: int, offset: int) -> list[ImpactedItem]:
         """Some of those in a state, nearest first."""
-        _checked(first, offset)
+        checked_page(first, offset)
         return await asyncio.to_thread(lambda: self._items(self.impact.page(state, first, offset)))
 
     async def services(self, first: int, offset: int) -> list[ImpactedItem]:
         """Some of the services reached, worst first."""
-        _checked(first, offset)
+        checked_page(first, offset)
 
         def found() -> list[ImpactedItem]:
             places = self.impact.of_kind(lambda kind: kind.class_name in self._services)
             return self._items(places[offset : offset + first])
 
         return await asyncio.to_thread(found)
+
+    def services_down(self) -> list[str]:
+        """The services that are down, nearest first."""
+        impact = self.impact
+        places = impact.of_kind(lambda kind: kind.class_name in self._services)
+        down = places[impact.codes[places] == CODES[State.DOWN]]
+        return [impact.topology.id_of(number) for number in impact.nodes[down].tolist()]
+
+    def before_of(self, item: str) -> ImpactState:
+        """The state of an item with what is down already alone."""
+        return ImpactState(self.before.state_of(item).value) if self.before else ImpactState.UP
 
     def _items(self, places: Any) -> list[ImpactedItem]:  # noqa: ANN401 - an array of places
         impact, topology = self.impact, self.impact.topology
@@ -229,9 +240,7 @@ class Answer:
                     lifecycle=item.lifecycle,
                     criticality=item.criticality,
                     state=_STATES[code],
-                    before=ImpactState(self.before.state_of(item.id).value)
-                    if self.before
-                    else ImpactState.UP,
+                    before=self.before_of(item.id),
                     distance=distance,
                     answer=self,
                 )
@@ -240,7 +249,7 @@ class Answer:
 
     async def parties(self, relationship_type: str, first: int, offset: int) -> list[ImpactedParty]:
         """Some of those at the other end of a relationship type."""
-        _checked(first, offset)
+        checked_page(first, offset)
 
         def found() -> list[ImpactedParty]:
             parties = self.impact.parties(relationship_type)[offset : offset + first]
@@ -286,7 +295,8 @@ _STATES = (
 )
 
 
-def _checked(first: int, offset: int) -> None:
+def checked_page(first: int, offset: int) -> None:
+    """Raise `BadRequest` for a page that nobody may ask for."""
     if first < 0 or offset < 0:
         raise BadRequest(f"first is {first} and offset {offset}; neither may be negative")
     if first > MAX_PAGE:

@@ -12,15 +12,19 @@ from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest, NotFound
 from cmdb.model.items import Item
-from cmdb.model.outages import MeasuredAvailability, Outage, Span, measure_availability
+from cmdb.model.outages import MeasuredAvailability, Outage, measure_availability
 from cmdb.model.reliability import ComponentFigure
+from cmdb.model.service_calendar import service_hours
+from cmdb.model.spans import Span
 from cmdb.model.values import format_duration, format_instant, parse_instant
 from cmdb.store.reliability import read_figures, read_service_outages
+from cmdb.store.service_levels import read_service_levels
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import DateTime, Duration
+from cmdb_graphql.service_hours import ServiceHoursType, UnusableTermType
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
@@ -127,15 +131,21 @@ class MeasuredAvailabilityType:
     availability: float | None = strawberry.field(description="0 to 1; null where no time was agreed.")
     target: float | None = strawberry.field(description="The service's `availability_target`.")
     met: bool | None = strawberry.field(description="Whether the target was met; null without one.")
-    agreed: Duration = strawberry.field(description="The period without agreed maintenance.")
+    calendars: list[ServiceHoursType] = strawberry.field(
+        description="Whose hours are its service hours; none: round the clock."
+    )
+    agreed: Duration = strawberry.field(description="Service hours without agreed maintenance.")
     down: Duration = strawberry.field(description="Outages in agreed time; what several share counts once.")
     allowed_down: Duration | None = strawberry.field(description="How long the target lets it be down.")
-    planned: Duration = strawberry.field(description="Agreed maintenance.")
+    planned: Duration = strawberry.field(description="Agreed maintenance in service hours.")
     degraded: Duration = strawberry.field(
         description="Degradations in agreed time, without what was down; not held against the availability."
     )
     unusable: list[strawberry.ID] = strawberry.field(
         description="Outage records left out because they end before they begin, or are closed without an end."
+    )
+    set_aside: list[UnusableTermType] = strawberry.field(
+        description="Calendars and targets that make no sense and were left out."
     )
 
     @documented
@@ -194,29 +204,36 @@ class ReliabilityQueries:
                 f"the period from {from_} to {format_instant(period.end)} is empty; begin earlier"
             )
         catalogue = context.store.catalogue
-        found = await read_service_outages(reader, catalogue, str(service), period, context.visible)
-        if found is None:
-            raise NotFound("item", str(service)[:80], "it is not there, or not at that moment")
-        agreed = found.item.attributes.get("availability_target")
+        item_id = str(service)
+        item = (await reader.items([item_id])).get(item_id)
+        if item is None:
+            raise NotFound("item", item_id[:80], "it is not there, or not at that moment")
+        levels = await read_service_levels(reader, catalogue, [item_id], period, context.visible)
+        calendars = levels.services[item_id].calendars
+        found = (await read_service_outages(reader, catalogue, [item_id], period, context.visible))[item_id]
+        agreed = context.visible(item).attributes.get("availability_target")
         target = agreed if isinstance(agreed, float) and 0.0 <= agreed <= 1.0 else None
-        measured = await asyncio.to_thread(measure_availability, found.outages, period, target)
+        hours = await asyncio.to_thread(service_hours, calendars, period)
+        measured = await asyncio.to_thread(measure_availability, found.outages, period, target, hours=hours)
         context.spend(1 + len(found.outages))
         allowed = measured.allowed_down
         return MeasuredAvailabilityType(
             measured=measured,
-            service=strawberry.ID(found.item.id),
-            name=found.item.name,
+            service=strawberry.ID(item_id),
+            name=item.name,
             from_=DateTime(format_instant(period.start)),
             to=DateTime(format_instant(period.end)),
             availability=measured.availability,
             target=measured.target,
             met=measured.met,
-            agreed=_length(measured.agreed),
-            down=_length(measured.down),
-            allowed_down=_length(allowed) if allowed is not None else None,
-            planned=_length(measured.planned),
-            degraded=_length(measured.degraded),
+            agreed=length(measured.agreed),
+            down=length(measured.down),
+            allowed_down=length(allowed) if allowed is not None else None,
+            planned=length(measured.planned),
+            degraded=length(measured.degraded),
+            calendars=ServiceHoursType.of(calendars),
             unusable=[strawberry.ID(record) for record in found.unusable],
+            set_aside=UnusableTermType.of(levels),
         )
 
 
@@ -233,8 +250,9 @@ def _seconds(seconds: float) -> Duration:
     return Duration(format_duration(round(seconds * 1_000)))
 
 
-def _length(length: timedelta) -> Duration:
-    return _seconds(length.total_seconds())
+def length(time: timedelta) -> Duration:
+    """A length of time, for GraphQL."""
+    return _seconds(time.total_seconds())
 
 
 QUERIES: list[StrawberryField] = ReliabilityQueries.__strawberry_definition__.fields  # type: ignore[attr-defined]

@@ -351,6 +351,62 @@ def test_what_is_down_already_is_told_from_what_is_added(cmdb: Cmdb, shop: dict[
     assert 0 < answer["added"] < sum(answer["counts"].values())
 
 
+def test_a_failure_from_until_tells_the_agreed_service_time_it_takes(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    office = {day: ["08:00-18:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
+    told = {
+        "source": "agreements",
+        "items": [
+            {"ref": "s", "class": "ApplicationService", "attributes": {"name": "Payroll"}},
+            {"ref": "h", "class": "Server", "attributes": {"name": "hr-1"}},
+            {"ref": "a", "class": "ServiceLevelAgreement", "attributes": {"name": "SLA Payroll"}},
+            {"ref": "c", "class": "ServiceCalendar", "attributes": {"name": "Office", "hours": office}},
+            {
+                "ref": "t",
+                "class": "ServiceLevelTarget",
+                "attributes": {"name": "Payroll up", "measure": "availability", "target": 0.99},
+            },
+        ],
+        "edges": [
+            {"type": "DEPENDS_ON", "from": "s", "to": "h"},
+            {"type": "GOVERNED_BY", "from": "s", "to": "a"},
+            {"type": "GOVERNED_BY", "from": "a", "to": "c"},
+            {"type": "TARGET_OF", "from": "t", "to": "a"},
+        ],
+    }
+    file = tmp_path / "agreements.json"
+    file.write_text(json.dumps(told))
+    assert cmdb("import", str(file)).status == 0
+    asked = ("impact", "--down", "hr-1", "--from", "2026-11-27T15:00:00Z")
+    found = cmdb(*asked, "--until", "2026-11-28T09:00:00Z", "--json").json["service_time"]
+    assert (found["lost"], found["broken"]) == ("PT3H", 1)
+    assert cmdb(*asked, "--lasting", "18h", "--json").json["service_time"] == found
+    text = cmdb(*asked, "--lasting", "18h").out
+    assert "takes 3h of agreed service time from 1 service; 1 of 1 target missed" in text
+    assert re.search(r"Payroll +ApplicationService +3h +Office", text)
+    assert re.search(r"✗ +Payroll up +99 % +SLA Payroll +2026-11 +2h6m +0s +3h +-54m", text)
+    assert cmdb("impact", "--down", "hr-1", "--lasting", "1m", "--json").json["service_time"]["to"] > "2026"
+    assert "service_time" not in cmdb("impact", "--down", "hr-1", "--json").json
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--from", "2026-11-27T15:00:00Z"), "--until a time, or --lasting"),
+        (("--until", "2026-11-27T15:00:00Z", "--lasting", "4h"), "--until a time, or --lasting"),
+        (("--until", "tomorrow"), "tomorrow"),
+        (("--lasting", "long"), "long"),
+        (("--from", "9999-12-31T00:00:00Z", "--lasting", "90000h"), "too long"),
+        (("--lasting", "4h", "--format", "json"), "not part of --bulk and --format"),
+    ],
+)
+def test_a_time_that_makes_no_sense_is_a_usage_error(cmdb: Cmdb, options: tuple[str, ...], why: str) -> None:
+    ended = cmdb("impact", "--down", "web-1", *options)
+    assert ended.status == 2
+    assert why in " ".join(re.sub("[│╭╮╰╯─]", " ", ended.err).split())
+
+
 def test_availability_names_single_points_and_writes_a_fault_tree(
     cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-import cmdb.store.reliability
+import cmdb.store.neighbours
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
 from cmdb.model.items import EdgeKey, Item
-from cmdb.model.outages import OutageHistory, Span
+from cmdb.model.outages import OutageHistory
 from cmdb.model.reliability import ComponentFigure
+from cmdb.model.spans import Span
 from cmdb.store.as_of import Views
 from cmdb.store.reading import EstateReader, PresentReader
 from cmdb.store.reliability import read_figures, read_service_outages
@@ -147,7 +148,7 @@ async def test_figures_of_the_past_are_those_of_then(estate: Store) -> None:
 
 
 async def test_many_outages_of_one_thing_are_all_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cmdb.store.reliability, "FETCH", 20)
+    monkeypatch.setattr(cmdb.store.neighbours, "FETCH", 20)
     store.connection.deadline = 60
     start = datetime(2026, 1, 1, tzinfo=UTC)
     records = [
@@ -167,15 +168,13 @@ async def test_many_outages_of_one_thing_are_all_read(store: Store, monkeypatch:
     assert (history.outages, history.down) == (45, 45 * 1800.0)
 
 
-async def test_outages_of_a_service_are_those_that_touch_the_period(estate: Store) -> None:
+async def test_outages_of_services_are_those_that_touch_the_period(estate: Store) -> None:
     period = Span(datetime(2026, 5, 12, 1, tzinfo=UTC), datetime(2026, 5, 15, tzinfo=UTC))
-    found = await read_service_outages(present(estate), estate.catalogue, "shop", period, as_it_is)
-    assert found is not None
-    assert sorted(outage.id for outage in found.outages) == ["own", "passed-on"]
-    assert found.unusable == ()
+    asked = ["shop", "service"]
+    found = await read_service_outages(present(estate), estate.catalogue, asked, period, as_it_is)
+    assert sorted(outage.id for outage in found["shop"].outages) == ["own", "passed-on"]
+    assert (found["shop"].unusable, found["service"].outages) == ((), ())
     later = Span(period.start, NOW)
-    found = await read_service_outages(present(estate), estate.catalogue, "shop", later, as_it_is)
-    assert found is not None
-    assert sorted(outage.id for outage in found.outages) == ["own", "passed-on", "slow"]
-    assert found.unusable == ("untimed",)
-    assert await read_service_outages(present(estate), estate.catalogue, "none", later, as_it_is) is None
+    found = await read_service_outages(present(estate), estate.catalogue, asked, later, as_it_is)
+    assert sorted(outage.id for outage in found["shop"].outages) == ["own", "passed-on", "slow"]
+    assert found["shop"].unusable == ("untimed",)

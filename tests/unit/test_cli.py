@@ -35,6 +35,7 @@ from cmdb.cli.records import (
     ImpactRecord,
     ItemRecord,
     MemberRecord,
+    TermRecord,
     WalkRecord,
 )
 from cmdb.cli.session import as_of_input
@@ -217,6 +218,33 @@ class TestImpactPicture:
             "services": [{"id": f"id-{n}", "name": n, "state": "protected"} for n in ("Tills", "Payroll")],
         }
         assert "Unharmed, 2 services: Tills, Payroll" in drawn(impact_picture(saved))
+
+    def test_service_time_lost_is_told_with_what_was_not_worked_out(self) -> None:
+        term: TermRecord = {"id": "id-s", "class": "BusinessService", "name": "Web\x1b[31m Shop"}
+        impact: ImpactRecord = {
+            **IMPACT,
+            "service_time": {
+                "from": "2026-11-27T14:00:00.000000Z",
+                "to": "2026-11-27T20:00:00.000000Z",
+                "services_down": 5,
+                "unagreed": 1,
+                "lost": "PT4H30M",
+                "judged": 0,
+                "broken": 0,
+                "truncated": True,
+                "services": [{"service": term, "before": "up", "lost": "PT4H30M", "calendars": []}],
+                "targets": [],
+                "set_aside": [{"id": "id-c", "name": "Odd", "reason": "hours is no object"}],
+            },
+        }
+        text = drawn(impact_picture(impact))
+        assert "From 2026-11-27 14:00 to 2026-11-27 20:00 UTC that takes 4h30m of agreed service time" in text
+        assert "Web·[31m Shop  BusinessService  4h30m  round the clock" in text
+        assert "… and 3 more" in text
+        assert "Nothing is agreed about 1 other service down." in text
+        assert "Set aside: Odd: hours is no object" in text
+        assert "More services are down than are worked out." in text
+        assert "targets" not in text
 
     def test_members_of_one_name_and_state_are_counted(self) -> None:
         fact = gate(

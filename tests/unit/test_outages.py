@@ -13,15 +13,13 @@ from cmdb.model.items import Item
 from cmdb.model.outages import (
     Outage,
     OutageHistory,
-    Span,
     measure_availability,
     observe,
     observed_span,
     read_instant,
     read_outage,
-    total,
-    unite,
 )
+from cmdb.model.spans import Span, total, unite
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -1,0 +1,191 @@
+"""`cmdb impact --from … --until …`: the agreed service time that a failure takes, and what is left under targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cmdb.cli.records import LostTimeRecord, ServiceTimeRecord, TargetOutlookRecord
+from cmdb.cli.terminal import plural, shown
+from cmdb.errors import InvalidValue
+from cmdb.model.values import VALUE_TYPES, format_instant, parse_instant
+
+SERVICE_TIME = """
+    serviceTime(from: $from, to: $to) {
+      from to servicesDown unagreed lost judged broken truncated
+      services(first: 100) { service { id class name } before lost calendars { id name timeZone } }
+      targets(first: 100) {
+        service { id class name } agreement { id class name } target { id class name }
+        measure goal priority outlook period from to allowed downBefore lost left
+      }
+      setAside { id name reason }
+    }
+"""
+"""What is asked of an impact with `$from` and `$to`."""
+
+_SIGNS = {
+    "broken": ("✗", "bold red"),
+    "broken_before": ("✗", "yellow"),
+    "kept": ("✓", "green"),
+}
+
+
+def failure_time(begins: str | None, ends: str | None, lasting: str | None) -> tuple[str, str] | None:
+    """From when to when, of the options `--from`, `--until` and `--lasting`; None where none of them is given.
+
+    Raises `typer.BadParameter` with the option it is about.
+    """
+    if begins is None and ends is None and lasting is None:
+        return None
+    if (ends is None) == (lasting is None):
+        raise typer.BadParameter("say when the failure ends: --until a time, or --lasting so long")
+    start = _instant(begins, "--from") if begins not in (None, "now") else datetime.now(UTC)
+    if ends is not None:
+        return format_instant(start), format_instant(_instant(ends, "--until"))
+    try:
+        length = timedelta(milliseconds=int(VALUE_TYPES["duration"].normalise(lasting)))
+        return format_instant(start), format_instant(start + length)
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error), param_hint="--lasting") from None
+    except OverflowError:
+        raise typer.BadParameter("that is too long", param_hint="--lasting") from None
+
+
+def _instant(text: str | None, option: str) -> datetime:
+    try:
+        return parse_instant(str(VALUE_TYPES["datetime"].normalise(text)))
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def service_time_record(answer: Mapping[str, Any]) -> ServiceTimeRecord:
+    """The record of a GraphQL answer."""
+    return {
+        "from": answer["from"],
+        "to": answer["to"],
+        "services_down": answer["servicesDown"],
+        "unagreed": answer["unagreed"],
+        "lost": answer["lost"],
+        "judged": answer["judged"],
+        "broken": answer["broken"],
+        "truncated": answer["truncated"],
+        "services": [
+            {
+                "service": row["service"],
+                "before": row["before"].lower(),
+                "lost": row["lost"],
+                "calendars": [calendar["name"] for calendar in row["calendars"]],
+            }
+            for row in answer["services"]
+        ],
+        "targets": [
+            {
+                "service": row["service"],
+                "agreement": row["agreement"],
+                "target": row["target"],
+                "measure": row["measure"],
+                "goal": row["goal"],
+                "priority": row["priority"],
+                "outlook": row["outlook"].lower(),
+                "period": row["period"],
+                "from": row["from"],
+                "to": row["to"],
+                "allowed": row["allowed"],
+                "down_before": row["downBefore"],
+                "lost": row["lost"],
+                "left": row["left"],
+            }
+            for row in answer["targets"]
+        ],
+        "set_aside": answer["setAside"],
+    }
+
+
+def service_time_picture(record: ServiceTimeRecord, rows: int | None) -> Iterator[RenderableType]:
+    """What is lost in a line, then by service, then the targets with what is left; of each table at most `rows`."""
+    span = f"{_minute(record['from'])} to {_minute(record['to'])} UTC"
+    text = Text(f"From {span} that takes ", style="bold")
+    text.append(f"{_length(record['lost'])} of agreed service time", "bold red" if record["services"] else "")
+    agreed = record["services_down"] - record["unagreed"]
+    text.append(f" from {plural(agreed, 'service')}", style="bold")
+    if record["targets"]:
+        broken = record["broken"]
+        text.append("; ")
+        text.append(
+            f"{broken:,} of {plural(record['judged'], 'target')} missed", "bold red" if broken else "green"
+        )
+    yield text
+    if record["services"]:
+        yield _services(record["services"][:rows])
+        yield from _more(agreed - len(record["services"][:rows]))
+    if record["targets"]:
+        yield Text()
+        yield _targets(record["targets"][:rows])
+        yield from _more(record["judged"] - len(record["targets"][:rows]))
+    if record["unagreed"]:
+        yield Text(
+            f"Nothing is agreed about {plural(record['unagreed'], 'other service')} down.", style="dim"
+        )
+    for term in record["set_aside"]:
+        yield Text(f"Set aside: {shown(term['name'])}: {shown(term['reason'])}", style="yellow")
+    if record["truncated"]:
+        yield Text("More services are down than are worked out.", style="dim")
+
+
+def _services(services: list[LostTimeRecord]) -> Table:
+    table = _table("Agreed service time lost", ("service", "class", "lost", "service hours"))
+    for row in services:
+        table.add_row(
+            Text(shown(row["service"]["name"]), style="bold"),
+            Text(row["service"]["class"], style="dim"),
+            _length(row["lost"]),
+            Text(", ".join(map(shown, row["calendars"])) or "round the clock"),
+        )
+    return table
+
+
+def _targets(targets: list[TargetOutlookRecord]) -> Table:
+    headings = ("target", "goal", "of", "in", "allowed", "down before", "lost", "left")
+    table = _table("Service level targets", ("", *headings))
+    for row in targets:
+        sign, style = _SIGNS[row["outlook"]]
+        goal = f"{row['goal'] * 100:.6g} %" if row["goal"] is not None else _length(row["allowed"])
+        table.add_row(
+            Text(sign, style=style),
+            Text(shown(row["target"]["name"])),
+            goal,
+            Text(shown(row["agreement"]["name"]), style="dim"),
+            Text(row["period"] or "this failure", style="dim"),
+            _length(row["allowed"]),
+            _length(row["down_before"]),
+            _length(row["lost"]),
+            Text(_length(row["left"]), style=style),
+        )
+    return table
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, header_style="dim", overflow="fold")
+    return table
+
+
+def _more(number: int) -> Iterator[Text]:
+    if number > 0:
+        yield Text(f"… and {number:,} more", style="dim")
+
+
+def _minute(instant: str) -> str:
+    return instant[:16].replace("T", " ")
+
+
+def _length(duration: str) -> str:
+    """`PT4H30M` as `4h30m`."""
+    return duration.replace("PT", "").lower()
