@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -49,6 +50,8 @@ BATCH_OPERATIONS = 5_000
 """Most operations of one ChangeSet of a report, unless one inseparable unit has more."""
 ATTEMPTS = 5
 """How often a report is identified anew after others were faster."""
+TURN_SECONDS = 3.0
+"""How long it waits for others to whom the same happened."""
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -224,11 +227,12 @@ class _Ingest:
 
     async def _carry_out(self) -> _Planned:
         for attempt in range(1, ATTEMPTS + 1):
-            planned = await self._plan()
-            if planned.plan.refused and not self.partial:
-                return planned
             try:
-                await self._apply(planned)
+                async with self._turn(attempt):
+                    planned = await self._plan()
+                    if planned.plan.refused and not self.partial:
+                        return planned
+                    await self._apply(planned)
             except (IdentityTaken, Overtaken, ValidationFailed):
                 # Somebody else was faster: what was new then is known now, what was there may be gone.
                 if attempt == ATTEMPTS:
@@ -237,6 +241,20 @@ class _Ingest:
             else:
                 return planned
         raise AssertionError("the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def _turn(self, attempt: int) -> AsyncIterator[None]:
+        """Who lost a race tries again one after the other, so that they do not lose to each other for ever."""
+        turns, mine = self.store.turns, False
+        if attempt > 1:
+            with suppress(TimeoutError):  # a large report has it: try without
+                async with asyncio.timeout(TURN_SECONDS):
+                    mine = await turns.acquire()
+        try:
+            yield
+        finally:
+            if mine:
+                turns.release()
 
     async def _plan(self) -> _Planned:
         catalogue, observation = self.store.catalogue, self.observation

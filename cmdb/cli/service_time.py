@@ -18,10 +18,10 @@ from cmdb.model.values import VALUE_TYPES, format_instant, parse_instant
 
 SERVICE_TIME = """
     serviceTime(from: $from, to: $to) {
-      from to servicesDown unagreed lost judged broken truncated
+      from to servicesDown unagreed workedOut truncated lost judged broken brokenByPriority brokenBefore
       services(first: 100) { service { id class name } before lost calendars { id name timeZone } }
       targets(first: 100) {
-        service { id class name } agreement { id class name } target { id class name }
+        service { id class name } before agreement { id class name } target { id class name }
         measure goal priority outlook period from to allowed downBefore lost left
       }
       setAside { id name reason }
@@ -72,9 +72,12 @@ def service_time_record(answer: Mapping[str, Any]) -> ServiceTimeRecord:
         "services_down": answer["servicesDown"],
         "unagreed": answer["unagreed"],
         "lost": answer["lost"],
+        "worked_out": answer["workedOut"],
+        "truncated": answer["truncated"],
         "judged": answer["judged"],
         "broken": answer["broken"],
-        "truncated": answer["truncated"],
+        "broken_by_priority": answer["brokenByPriority"],
+        "broken_before": answer["brokenBefore"],
         "services": [
             {
                 "service": row["service"],
@@ -87,6 +90,7 @@ def service_time_record(answer: Mapping[str, Any]) -> ServiceTimeRecord:
         "targets": [
             {
                 "service": row["service"],
+                "before": row["before"].lower(),
                 "agreement": row["agreement"],
                 "target": row["target"],
                 "measure": row["measure"],
@@ -109,21 +113,10 @@ def service_time_record(answer: Mapping[str, Any]) -> ServiceTimeRecord:
 
 def service_time_picture(record: ServiceTimeRecord, rows: int | None) -> Iterator[RenderableType]:
     """What is lost in a line, then by service, then the targets with what is left; of each table at most `rows`."""
-    span = f"{_minute(record['from'])} to {_minute(record['to'])} UTC"
-    text = Text(f"From {span} that takes ", style="bold")
-    text.append(f"{_length(record['lost'])} of agreed service time", "bold red" if record["services"] else "")
-    agreed = record["services_down"] - record["unagreed"]
-    text.append(f" from {plural(agreed, 'service')}", style="bold")
-    if record["targets"]:
-        broken = record["broken"]
-        text.append("; ")
-        text.append(
-            f"{broken:,} of {plural(record['judged'], 'target')} missed", "bold red" if broken else "green"
-        )
-    yield text
+    yield _headline(record)
     if record["services"]:
         yield _services(record["services"][:rows])
-        yield from _more(agreed - len(record["services"][:rows]))
+        yield from _more(record["worked_out"] - len(record["services"][:rows]))
     if record["targets"]:
         yield Text()
         yield _targets(record["targets"][:rows])
@@ -135,14 +128,39 @@ def service_time_picture(record: ServiceTimeRecord, rows: int | None) -> Iterato
     for term in record["set_aside"]:
         yield Text(f"Set aside: {shown(term['name'])}: {shown(term['reason'])}", style="yellow")
     if record["truncated"]:
-        yield Text("More services are down than are worked out.", style="dim")
+        yield Text(
+            f"Worked out for {record['worked_out']:,} of the services down, not for all.", style="yellow"
+        )
+
+
+def _headline(record: ServiceTimeRecord) -> Text:
+    """`From … to … UTC that takes 4h30m of agreed service time from 2 services; of 4 targets 1 missed`."""
+    text = Text(f"From {_minute(record['from'])} to {_minute(record['to'])} UTC that takes ", style="bold")
+    text.append(f"{_length(record['lost'])} of agreed service time", "bold red" if record["services"] else "")
+    text.append(f" from {plural(record['worked_out'], 'service')}", style="bold")
+    if not record["judged"]:
+        return text
+    missed = [
+        f"{number:,} missed{how}"
+        for number, how in (
+            (record["broken"], ""),
+            (record["broken_by_priority"], " for incidents of a priority"),
+            (record["broken_before"], " already"),
+        )
+        if number
+    ]
+    text.append(f"; of {plural(record['judged'], 'target')} ", style="bold")
+    return text.append(", ".join(missed) or "none missed", "bold red" if missed else "green")
 
 
 def _services(services: list[LostTimeRecord]) -> Table:
     table = _table("Agreed service time lost", ("service", "class", "lost", "service hours"))
     for row in services:
+        name = Text(shown(row["service"]["name"]), style="bold")
+        if row["before"] == "down":
+            name.append(" (down already)", style="dim")
         table.add_row(
-            Text(shown(row["service"]["name"]), style="bold"),
+            name,
             Text(row["service"]["class"], style="dim"),
             _length(row["lost"]),
             Text(", ".join(map(shown, row["calendars"])) or "round the clock"),
@@ -151,7 +169,7 @@ def _services(services: list[LostTimeRecord]) -> Table:
 
 
 def _targets(targets: list[TargetOutlookRecord]) -> Table:
-    headings = ("target", "goal", "of", "in", "allowed", "down before", "lost", "left")
+    headings = ("target", "goal", "priority", "of", "in", "allowed", "down before", "lost", "left")
     table = _table("Service level targets", ("", *headings))
     for row in targets:
         sign, style = _SIGNS[row["outlook"]]
@@ -160,6 +178,7 @@ def _targets(targets: list[TargetOutlookRecord]) -> Table:
             Text(sign, style=style),
             Text(shown(row["target"]["name"])),
             goal,
+            Text(row["priority"] or "any", style="dim"),
             Text(shown(row["agreement"]["name"]), style="dim"),
             Text(row["period"] or "this failure", style="dim"),
             _length(row["allowed"]),

@@ -95,7 +95,7 @@ def impact(
         typer.Option(
             "--from",
             metavar="TIME",
-            help="When the failure begins (RFC 3339; default: now): tells the service time lost.",
+            help="When the failure begins (RFC 3339, or now, the default): tells the service time lost.",
         ),
     ] = None,
     until: Annotated[

@@ -21,10 +21,12 @@ from cmdb.model.items import Item
 from cmdb.model.spans import Span, shared, unite
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-LONGEST = timedelta(days=20 * 366)
+LONGEST = timedelta(days=5 * 366)
 """The longest period that is laid over hours, day by day."""
-MOST_RANGES = 24
-"""Of a day."""
+MOST_RANGES = 8
+"""Parts of the hours of a day."""
+MOST_TEXT = 10_000
+"""Characters of hours as they are stored."""
 
 Minutes = tuple[int, int]
 """From and to, in minutes since midnight; what goes on after midnight ends beyond 1440."""
@@ -38,13 +40,16 @@ class UnusableTerm(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceCalendar:
-    """`hours`: service hours of each weekday, Monday first; those that begin on one of the `holidays` do not hold."""
+    """`hours`: service hours of each weekday, Monday first; those that begin on one of the `holidays` do not hold, nor
+    those that begin before the `first` day or after the `last`."""
 
     id: str
     name: str
     zone: ZoneInfo
     hours: tuple[tuple[Minutes, ...], ...]
     holidays: frozenset[date] = frozenset()
+    first: date = date.min
+    last: date = date.max
 
     def agreed(self, period: Span) -> list[Span]:
         """The service hours in a period. Raises `BadRequest` where it is longer than `LONGEST`."""
@@ -64,7 +69,7 @@ class ServiceCalendar:
         )  # what begins in the evening before
         last = period.end.astimezone(self.zone).date()
         while day <= last:
-            if day not in self.holidays:
+            if self.first <= day <= self.last and day not in self.holidays:
                 midnight = datetime.combine(day, time(), self.zone)
                 for begin, end in self.hours[day.weekday()]:
                     # Arithmetic within one zone is that of the clock on the wall.
@@ -101,13 +106,36 @@ def read_calendar(item: Item) -> ServiceCalendar:
         )
     except ValueError:
         raise UnusableTerm("holidays has what is no day; write days such as 2026-12-25") from None
-    return ServiceCalendar(item.id, item.name, zone, _read_hours(item.attributes.get("hours")), holidays)
+    hours = _read_hours(item.attributes.get("hours"))
+    first, last = validity(item)
+    return ServiceCalendar(item.id, item.name, zone, hours, holidays, first or date.min, last or date.max)
+
+
+def validity(item: Item) -> tuple[date | None, date | None]:
+    """The first and the last day on which an agreement holds; None: there is no bound.
+
+    Raises `UnusableTerm`.
+    """
+    try:
+        first, last = (
+            date.fromisoformat(str(told)) if (told := item.attributes.get(name)) is not None else None
+            for name in ("valid_from", "valid_until")
+        )
+    except ValueError:
+        raise UnusableTerm("valid_from or valid_until is no day") from None
+    # The first and the last year there is are how people write "always".
+    return (
+        first if first is not None and first.year > date.min.year else None,
+        last if last is not None and last.year < date.max.year else None,
+    )
 
 
 def _read_hours(stored: object) -> tuple[tuple[Minutes, ...], ...]:
     """Service hours by weekday, Monday first."""
     if stored is None:
         return (((0, _DAY),),) * len(WEEKDAYS)
+    if isinstance(stored, str) and len(stored) > MOST_TEXT:
+        raise UnusableTerm(f"hours has {len(stored)} characters; at most {MOST_TEXT} are read")
     try:
         hours = json.loads(stored) if isinstance(stored, str) else stored
     except ValueError:

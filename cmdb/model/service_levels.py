@@ -1,9 +1,9 @@
 """What is agreed about services, and what a failure from-until takes of it: service time, and room under targets.
 
-Promises: lost is service time only, in the hours of the service's calendars, without agreed maintenance. Every target
+Promises: lost is agreed time only: service hours, while the agreement holds, without agreed maintenance. Every target
 is judged in the calendar periods (days, weeks, months, quarters, years, in the time zone of its agreement) that the
-failure touches, on top of the outages on record. A target that cannot be read is refused with the reason, never
-guessed.
+failure touches, on top of the outages on record; one that still runs has lasted up to now. What cannot be read is
+refused with the reason, never guessed.
 
 Does not: judge targets about anything but time down (`MEASURES`), or read a clock.
 """
@@ -19,19 +19,33 @@ from zoneinfo import ZoneInfo
 
 from cmdb.model.items import Item
 from cmdb.model.outages import OUTAGE, Outage, measure_availability
-from cmdb.model.service_calendar import Calendars, UnusableTerm, service_hours
-from cmdb.model.spans import NOTHING, Span
+from cmdb.model.service_calendar import Calendars, ServiceCalendar, UnusableTerm, service_hours
+from cmdb.model.spans import NOTHING, Span, unite
 
 AVAILABILITY = "availability"
 MEASURES = frozenset({AVAILABILITY, "recovery_time", "resolution_time"})
 """What time down alone can miss."""
-UNITS = {"second": 1, "s": 1, "minute": 60, "min": 60, "hour": 3_600, "h": 3_600, "day": 86_400, "d": 86_400}
-"""Seconds of the units in which a time to restore is agreed; a plural s is understood."""
+SHARES = {"": 1.0, "share": 1.0, "%": 0.01, "percent": 0.01}
+"""Units of an availability."""
+SECONDS = {
+    "second": 1,
+    "s": 1,
+    "minute": 60,
+    "min": 60,
+    "hour": 3_600,
+    "h": 3_600,
+    "day": 86_400,
+    "d": 86_400,
+}
+"""Units of a time to restore; a plural s is understood."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """A figure that time down can miss: `share` of the `period` for availability, else the `limit` of one outage."""
+    """A figure that time down can miss: a `share` of each `period` for availability, else the `limit` of one outage.
+
+    `priority`: it is about incidents of this priority only.
+    """
 
     id: str
     name: str
@@ -53,44 +67,88 @@ def read_target(item: Item) -> ServiceTarget | None:
         return None
     if isinstance(figure, bool) or not isinstance(figure, int | float) or not math.isfinite(figure):
         raise UnusableTerm("it has no target figure")
-    unit = str(told.get("unit") or "").strip().lower()
-    period, priority = str(told.get("period") or "month"), told.get("priority")
+    unit, period = str(told.get("unit") or "").strip().lower(), str(told.get("period") or "month")
+    priority = str(told["priority"]) if told.get("priority") else None
     if measure == AVAILABILITY:
-        share = figure / 100 if unit in ("%", "percent") else figure
+        if unit not in SHARES:
+            raise UnusableTerm(f"unit {unit[:20]!r} is none of an availability; name share or %")
+        share = figure * SHARES[unit]
         if not 0 <= share <= 1:
             raise UnusableTerm(f"an availability of {figure:g} is no share between 0 and 1")
         if period not in _PERIODS:
             raise UnusableTerm(f"period {period[:20]!r} is none of {', '.join(_PERIODS)}")
-        return ServiceTarget(item.id, item.name, measure, period, share=share)
-    seconds = UNITS.get(unit) or UNITS.get(unit.removesuffix("s"))
+        return ServiceTarget(item.id, item.name, measure, period, share=share, priority=priority)
+    seconds = SECONDS.get(unit) or SECONDS.get(unit.removesuffix("s"))
     if seconds is None:
         raise UnusableTerm(f"unit {unit[:20]!r} is no time; name second, minute, hour or day")
     if not 0 < figure * seconds < _MOST_SECONDS:
         raise UnusableTerm(f"{figure:g} {unit} is no time to restore anything in")
     limit = timedelta(seconds=figure * seconds)
-    return ServiceTarget(
-        item.id, item.name, measure, period, limit=limit, priority=str(priority) if priority else None
-    )
+    return ServiceTarget(item.id, item.name, measure, period, limit=limit, priority=priority)
+
+
+def zone_of(calendars: Iterable[ServiceCalendar]) -> ZoneInfo:
+    """The time zone that days and periods are told in: of several the first by name; UTC without a calendar."""
+    return min((calendar.zone for calendar in calendars), key=str, default=ZoneInfo("UTC"))
+
+
+def holds(days: tuple[date | None, date | None], span: Span, zone: ZoneInfo) -> bool:
+    """Whether any day from the first to the last of `days` (None: no bound) has a part of the span."""
+    first, last = days
+    begins, ends = span.start.astimezone(zone).date(), span.end.astimezone(zone).date()
+    return (first is None or first <= ends) and (last is None or begins <= last)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAgreement:
-    """An agreement in force; `calendars`: when it wants the service there."""
+    """An agreement; `calendars`: when it wants the service there; `first`, `last`: the days on which it holds."""
 
     id: str
     calendars: Calendars
     targets: tuple[ServiceTarget, ...]
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where its days begin."""
+        return zone_of(self.calendars)
+
+    def holding(self, span: Span) -> Span | None:
+        """The part of a span in which it holds; None where there is none."""
+        start, end = span.start, span.end
+        if self.first is not None:
+            start = max(start, _midnight(self.first, self.zone))
+        if self.last is not None:
+            end = min(end, _midnight(self.last + timedelta(days=1), self.zone))
+        return Span(start, end) if start < end else None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevels:
-    """What is agreed about one service; `calendars`: when it is to be there, whoever agreed that.
+    """What is agreed about one service. `own`: its own calendars, which go before those of its agreements."""
 
-    It has agreed time if there is any of either; without a calendar that is round the clock.
-    """
-
-    calendars: Calendars = frozenset()
+    own: Calendars = frozenset()
     agreements: tuple[ServiceAgreement, ...] = ()
+
+    @property
+    def calendars(self) -> Calendars:
+        """By which it is to be there; none: round the clock, which one agreement without a calendar makes it."""
+        if self.own or not all(agreement.calendars for agreement in self.agreements):
+            return self.own
+        return frozenset(calendar for agreement in self.agreements for calendar in agreement.calendars)
+
+    def hours(
+        self, span: Span, hours_of: Callable[[Calendars, Span], Sequence[Span]] = service_hours
+    ) -> list[Span]:
+        """When in a span it is to be there: by its own calendars; else by its agreements, while they hold; else always.
+
+        Raises `BadRequest` where the span is too long.
+        """
+        if self.own or not self.agreements:
+            return list(hours_of(self.own, span))
+        held = ((a.calendars, part) for a in self.agreements if (part := a.holding(span)) is not None)
+        return unite(hours for calendars, part in held for hours in hours_of(calendars, part))
 
 
 class Outlook(Enum):
@@ -147,131 +205,158 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceTime:
-    """What a failure takes: agreed time by service, the most first; the outlook of targets with it, the worst first.
+class ServiceLoss:
+    """What a failure takes of one service: agreed time, and what is left of each target."""
 
-    `unagreed`: services about which nothing is agreed. `late`: those that were left out since it was late.
-    """
-
-    lost: Sequence[tuple[str, timedelta]]
-    targets: Sequence[tuple[str, TargetOutlook]]
-    unagreed: int
-    late: int
+    service: str
+    lost: timedelta
+    targets: tuple[TargetOutlook, ...]
 
 
-def service_time(
+class Late(Exception):
+    """There is no more time to work something out."""
+
+
+def service_losses(
     services: Mapping[str, ServiceLevels],
     failure: Failure,
     outages: Mapping[str, Sequence[Outage]],
     *,
     late: Callable[[], bool] = lambda: False,
-) -> ServiceTime:
-    """What a failure takes of services that it takes down, given their outages on record.
+) -> list[ServiceLoss]:
+    """What a failure takes of each service that it takes down, in the order given, by its outages on record.
 
     Once it is `late`, the services that are left are left out.
     """
-    hours = _Hours()
-    lost, targets = list[tuple[str, timedelta]](), list[tuple[str, TargetOutlook]]()
-    agreed_about = {s: levels for s, levels in services.items() if levels.calendars or levels.agreements}
-    for service, levels in agreed_about.items():
-        if late():
-            break
-        own = outages.get(service, ())
-        agreed = measure_availability(
-            own, failure.span, hours=hours.of(levels.calendars, failure.span)
-        ).agreed
-        lost.append((service, agreed))
-        targets += ((service, found) for found in _outlooks(levels, failure, own, hours))
-    return ServiceTime(
-        sorted(lost, key=lambda row: (-row[1], row[0])),
-        sorted(targets, key=lambda row: (row[1].rank, row[0])),
-        unagreed=len(services) - len(agreed_about),
-        late=len(agreed_about) - len(lost),
-    )
+    work = _Judging(failure, late)
+    found: list[ServiceLoss] = []
+    try:
+        for service, levels in services.items():
+            found.append(work.loss(service, levels, outages.get(service, ())))
+    except Late:
+        pass
+    return found
 
 
 def touched_by(services: Iterable[ServiceLevels], failure: Span) -> Span:
-    """The time whose outages matter for what a failure takes: all periods that it touches."""
-    spans = [
-        period
+    """The time whose outages matter for what a failure takes: from the beginning of the first period it touches to the
+    end of the last."""
+    ends = [
+        (
+            _period_at(agreement, target, failure.start)[1].start,
+            _period_at(agreement, target, failure.end)[1].end,
+        )
         for agreement in {a for levels in services for a in levels.agreements}
         for target in agreement.targets
-        for _, period in periods_of(agreement, target, failure)
+        if target.share is not None
     ]
     return Span(
-        min((span.start for span in spans), default=failure.start),
-        max((span.end for span in spans), default=failure.end),
+        min((start for start, _ in ends), default=failure.start),
+        max((end for _, end in ends), default=failure.end),
     )
 
 
 def periods_of(
     agreement: ServiceAgreement, target: ServiceTarget, failure: Span
-) -> list[tuple[str | None, Span]]:
-    """The calendar periods that a failure touches, in order, with labels; the failure itself for a time to restore."""
-    if target.measure != AVAILABILITY:
-        return [(None, failure)]
-    zone = min((calendar.zone for calendar in agreement.calendars), key=str, default=ZoneInfo("UTC"))
-    found: list[tuple[str | None, Span]] = []
-    day = failure.start.astimezone(zone).date()
-    while not found or found[-1][1].end < failure.end:
-        begin, day = _around(target.period, day)
-        found.append((_label(target.period, begin), Span(_midnight(begin, zone), _midnight(day, zone))))
-    return found
+) -> Iterator[tuple[str, Span]]:
+    """The calendar periods that a failure touches, in order, with their labels."""
+    moment = failure.start
+    while moment < failure.end:
+        label, period = _period_at(agreement, target, moment)
+        yield label, period
+        moment = period.end
 
 
-def _outlooks(
-    levels: ServiceLevels, failure: Failure, outages: Sequence[Outage], hours: _Hours
-) -> Iterator[TargetOutlook]:
-    """What a failure leaves of each target: of several periods that it touches, the worst."""
-    for agreement in levels.agreements:
-        for target in agreement.targets:
-            yield min(
-                (
-                    _judged(agreement, target, label, period, failure, outages, hours)
-                    for label, period in periods_of(agreement, target, failure.span)
-                ),
-                key=lambda found: found.rank,
-            )
+class _Judging:
+    """The judgement of one failure. Service hours are worked out once for each set of calendars and each period."""
 
+    def __init__(self, failure: Failure, late: Callable[[], bool]) -> None:
+        self._failure = failure
+        self._late = late
+        self._hours: dict[tuple[Calendars, Span], tuple[Span, ...]] = {}
 
-def _judged(
-    agreement: ServiceAgreement,
-    target: ServiceTarget,
-    label: str | None,
-    period: Span,
-    failure: Failure,
-    outages: Sequence[Outage],
-    hours: _Hours,
-) -> TargetOutlook:
-    agreed = hours.of(agreement.calendars, period)
-    if target.limit is not None:
-        lost = measure_availability(outages, period, hours=agreed).agreed
-        return TargetOutlook(agreement.id, target, label, period, target.limit, NOTHING, lost)
-    recorded = [replace(o, end=max(o.start, failure.now)) if o.end is None else o for o in outages]
-    this = Outage("", OUTAGE, failure.span.start, failure.span.end)
-    before = measure_availability(recorded, period, target.share, hours=agreed)
-    after = measure_availability([*recorded, this], period, target.share, hours=agreed)
-    allowed = before.allowed_down or NOTHING
-    return TargetOutlook(agreement.id, target, label, period, allowed, before.down, after.down - before.down)
+    def loss(self, service: str, levels: ServiceLevels, outages: Sequence[Outage]) -> ServiceLoss:
+        """What it takes of one service. Raises `Late`."""
+        now, span = self._failure.now, self._failure.span
+        ended = [replace(o, end=max(o.start, now)) if o.end is None else o for o in outages]
+        agreed = measure_availability(ended, span, hours=levels.hours(span, self._hours_of)).agreed
+        targets = [
+            outlook
+            for agreement in levels.agreements
+            for target in agreement.targets
+            if (outlook := self._outlook(agreement, target, ended)) is not None
+        ]
+        return ServiceLoss(service, agreed, tuple(targets))
 
+    def _hours_of(self, calendars: Calendars, span: Span) -> tuple[Span, ...]:
+        key = calendars, span
+        if key not in self._hours:
+            self._hours[key] = service_hours(*key)
+        return self._hours[key]
 
-class _Hours:
-    """Service hours, worked out once for each set of calendars and each period; for the length of one answer."""
+    def _outlook(
+        self, agreement: ServiceAgreement, target: ServiceTarget, outages: Sequence[Outage]
+    ) -> TargetOutlook | None:
+        """The worst of the periods in which the failure takes anything; None where the agreement holds in none."""
+        if target.limit is not None:
+            return self._restored(agreement, target, target.limit, outages)
+        judged = []
+        for label, whole in periods_of(agreement, target, self._failure.span):
+            if self._late():
+                raise Late
+            period = agreement.holding(whole)
+            if period is not None:
+                judged.append(self._available(agreement, target, label, period, outages))
+        return min(judged, key=lambda found: (found.lost == NOTHING, found.rank), default=None)
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Calendars, Span], tuple[Span, ...]] = {}
+    def _available(
+        self,
+        agreement: ServiceAgreement,
+        target: ServiceTarget,
+        label: str,
+        period: Span,
+        outages: Sequence[Outage],
+    ) -> TargetOutlook:
+        span = self._failure.span
+        hours = self._hours_of(agreement.calendars, period)
+        before = measure_availability(outages, period, target.share, hours=hours)
+        this = Outage("", OUTAGE, span.start, span.end)
+        after = measure_availability([*before.outages, this], period, target.share, hours=hours)
+        allowed = before.allowed_down or NOTHING
+        return TargetOutlook(
+            agreement.id, target, label, period, allowed, before.down, after.down - before.down
+        )
 
-    def of(self, calendars: Calendars, period: Span) -> tuple[Span, ...]:
-        """See `service_hours`."""
-        key = calendars, period
-        if key not in self._known:
-            self._known[key] = service_hours(*key)
-        return self._known[key]
+    def _restored(
+        self, agreement: ServiceAgreement, target: ServiceTarget, limit: timedelta, outages: Sequence[Outage]
+    ) -> TargetOutlook | None:
+        """Counted from the beginning of the outage that the failure goes on with, if there is one."""
+        if self._late():
+            raise Late
+        holding = agreement.holding(self._failure.span)
+        if holding is None:
+            return None
+        recorded = (Span(o.start, o.end) for o in outages if o.kind == OUTAGE and o.end is not None)
+        whole = next(span for span in unite([*recorded, holding]) if span.end >= holding.end)
+        down = [
+            measure_availability(outages, span, hours=self._hours_of(agreement.calendars, span)).agreed
+            if span.start < span.end
+            else NOTHING
+            for span in (Span(whole.start, holding.start), holding)
+        ]
+        return TargetOutlook(agreement.id, target, None, holding, limit, down[0], down[1])
 
 
 _PERIODS = ("day", "week", "month", "quarter", "year")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MOST_SECONDS = 86_400 * 366 * 100
+
+
+def _period_at(agreement: ServiceAgreement, target: ServiceTarget, moment: datetime) -> tuple[str, Span]:
+    """The calendar period of a target that a moment lies in."""
+    zone = agreement.zone
+    begin, after = _around(target.period, moment.astimezone(zone).date())
+    return _label(target.period, begin), Span(_midnight(begin, zone), _midnight(after, zone))
 
 
 def _around(period: str, day: date) -> tuple[date, date]:

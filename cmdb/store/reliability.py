@@ -8,7 +8,7 @@ Whose outage it was: that of the configuration items it was CAUSED_BY, if it nam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,10 +36,10 @@ DECLARABLE = ("availability", "mtbf", "mttr")
 
 @dataclass(frozen=True, slots=True)
 class ServiceOutages:
-    """The outages of a service that touch a period, and the outage records whose times make no sense."""
+    """The outages of a service that touch a period, and the names of records whose times make no sense, by id."""
 
     outages: tuple[Outage, ...]
-    unusable: tuple[str, ...]
+    unusable: Mapping[str, str]
 
 
 async def read_figures(
@@ -84,8 +84,8 @@ async def read_service_outages(
     for service, records in (await all_related(reader, AFFECTS, False, touching, services)).items():
         read = {record.id: _outage(catalogue, see(record)) for record in records}
         touched = [o for o in read.values() if o is not None and o.during(period) is not None]
-        unusable = sorted(record_id for record_id, outage in read.items() if outage is None)
-        found[service] = ServiceOutages(tuple(touched), tuple(unusable))
+        unusable = {record.id: record.name for record in records if read[record.id] is None}
+        found[service] = ServiceOutages(tuple(touched), unusable)
     return found
 
 

@@ -1,123 +1,192 @@
-"""Reading what is agreed about services: agreements in force with their calendars and targets.
+"""Reading what is agreed with customers about services: agreements that hold, with their calendars and targets.
 
-Promises: four statements (and further ones where something has more than a thousand neighbours), now or as of any
-revision, through the reader that is given. Nothing is used that the caller may not see.
+Promises: nothing is used that the caller may not see, now or as of any revision, through the reader that is given.
+What makes no sense is set aside with the reason; an agreement whose hours are unknown is set aside with them, not taken
+to be round the clock.
 
-Whose hours: those of the calendars that APPLY_TO a service or that it is GOVERNED_BY itself; else those of its
-agreements, together, where one without a calendar means round the clock. An agreement goes by its own calendars,
+Whose hours: those of the calendars that apply to a service (APPLIES_TO) or that it is GOVERNED_BY itself; else those of
+its agreements, together, where one without a calendar means round the clock. An agreement goes by its own calendars,
 else by its service's.
+
+Does not: count agreements of other kinds (`operational`, `supplier`) or contracts, which say what others owe us.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.items import Item
-from cmdb.model.outages import read_instant
-from cmdb.model.service_calendar import Calendars, UnusableTerm, read_calendar
-from cmdb.model.service_levels import ServiceAgreement, ServiceLevels, read_target
+from cmdb.model.service_calendar import Calendars, UnusableTerm, read_calendar, validity
+from cmdb.model.service_levels import (
+    ServiceAgreement,
+    ServiceLevels,
+    ServiceTarget,
+    holds,
+    read_target,
+    zone_of,
+)
 from cmdb.model.spans import Span
 from cmdb.store.filters import IsA
 from cmdb.store.neighbours import See, all_related
 from cmdb.store.reading import EstateReader
 
-CALENDAR, TARGET = "ServiceCalendar", "ServiceLevelTarget"
-AGREEMENTS = ("ServiceLevelAgreement", "Contract")
+CALENDAR, TARGET, AGREEMENT = "ServiceCalendar", "ServiceLevelTarget", "ServiceLevelAgreement"
 GOVERNED_BY, APPLIES_TO, TARGET_OF = "GOVERNED_BY", "APPLIES_TO", "TARGET_OF"
-DRAFT = "draft"
+CUSTOMER = "customer"
+"""The kind of an agreement with a customer; also that of one that says nothing."""
+UNSETTLED = frozenset({"draft", "terminated"})
+"""Lifecycles in which an agreement does not hold, whatever its days say."""
+MOST_CALENDARS, MOST_TARGETS = 10, 100
+"""Of one service or agreement; those beyond are set aside."""
 T = TypeVar("T")
+Related = Mapping[str, Sequence[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Something that was left out, and why."""
+
+    id: str
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class AgreedLevels:
-    """What is agreed, by service; agreements and calendars by id; calendars and targets set aside, with why."""
+    """What is agreed, by service; agreements and targets by id; what was set aside, by id."""
 
     services: Mapping[str, ServiceLevels]
     items: Mapping[str, Item]
-    unusable: Mapping[str, str]
+    set_aside: Mapping[str, SetAside]
 
 
 async def read_service_levels(
-    reader: EstateReader, catalogue: Catalogue, services: Sequence[str], during: Span, see: See
+    reader: EstateReader,
+    catalogue: Catalogue,
+    services: Sequence[str],
+    during: Span,
+    see: See,
+    *,
+    targets: bool = True,
 ) -> AgreedLevels:
-    """What is agreed about services and in force at some time `during` a span."""
-    work = _Reading(reader, catalogue, during, see)
-    of_services = await work.related(GOVERNED_BY, True, (*AGREEMENTS, CALENDAR), services)
-    applying = await work.related(APPLIES_TO, False, (CALENDAR,), services)
+    """What is agreed about services and holds at some time `during` a span; `targets`: with the targets."""
+
+    async def related(relationship: str, outgoing: bool, *classes: str, of: Sequence[str]) -> Related:
+        return await all_related(reader, relationship, outgoing, IsA(classes), of)
+
+    governing = await related(GOVERNED_BY, True, AGREEMENT, CALENDAR, of=services)
+    applying = await related(APPLIES_TO, False, CALENDAR, of=services)
     agreements = list(
-        dict.fromkeys(a.id for found in of_services.values() for a in work.of(found, *AGREEMENTS))
+        {
+            item.id: None
+            for found in governing.values()
+            for item in found
+            if catalogue.is_a(item.class_name, AGREEMENT)
+        }
     )
-    theirs = await work.related(GOVERNED_BY, True, (CALENDAR,), agreements)
-    targets = await work.related(TARGET_OF, False, (TARGET,), agreements)
-    levels = {}
-    for service in services:
-        own = work.calendars([*applying[service], *work.of(of_services[service], CALENDAR)])
-        agreed = tuple(
-            ServiceAgreement(
-                a.id,
-                work.calendars(theirs[a.id]) or own,
-                tuple(target for item in targets[a.id] if (target := work.read(read_target, item))),
-            )
-            for a in work.of(of_services[service], *AGREEMENTS)
-        )
-        levels[service] = ServiceLevels(own or _together(agreed), agreed)
-    return AgreedLevels(levels, work.items, work.unusable)
+    theirs = await related(GOVERNED_BY, True, CALENDAR, of=agreements)
+    clauses = await related(TARGET_OF, False, TARGET, of=agreements if targets else ())
+    reading = _Reading(catalogue, during, see)
+    return await asyncio.to_thread(reading.levels, services, governing, applying, theirs, clauses)
 
 
+@dataclass(slots=True)
 class _Reading:
-    """What was read for one answer, and what of it was set aside."""
+    """Makes sense of what was read for one answer: each calendar, agreement and target once."""
 
-    def __init__(self, reader: EstateReader, catalogue: Catalogue, during: Span, see: See) -> None:
-        self._reader, self._catalogue, self._during, self._see = reader, catalogue, during, see
-        self.items: dict[str, Item] = {}
-        self.unusable: dict[str, str] = {}
+    catalogue: Catalogue
+    during: Span
+    see: See
+    items: dict[str, Item] = field(default_factory=dict)
+    set_aside: dict[str, SetAside] = field(default_factory=dict)
+    _read: dict[tuple[str, str], object] = field(default_factory=dict)
 
-    async def related(
-        self, relationship: str, outgoing: bool, classes: tuple[str, ...], parents: Sequence[str]
-    ) -> dict[str, list[Item]]:
-        """The neighbours of these classes that are in force, by parent."""
-        found = await all_related(self._reader, relationship, outgoing, IsA(classes), parents)
-        in_force = {}
-        for parent, neighbours in found.items():
-            in_force[parent] = [item for item in map(self._see, neighbours) if self._in_force(item)]
-            self.items |= {item.id: item for item in in_force[parent]}
-        return in_force
+    def levels(
+        self,
+        services: Sequence[str],
+        governing: Related,
+        applying: Related,
+        theirs: Related,
+        clauses: Related,
+    ) -> AgreedLevels:
+        """What is agreed about each service."""
+        levels = {}
+        for service in services:
+            governed = [self.see(item) for item in governing[service]]
+            own = self._calendars([*applying[service], *self._of(governed, CALENDAR)])
+            agreed = [
+                agreement
+                for item in self._of(governed, AGREEMENT)
+                if self._in_force(item) and item.attributes.get("kind", CUSTOMER) == CUSTOMER
+                if (agreement := self._agreement(item, own, theirs, clauses)) is not None
+            ]
+            levels[service] = ServiceLevels(own or frozenset(), tuple(agreed))
+        return AgreedLevels(levels, self.items, self.set_aside)
 
-    def of(self, items: Iterable[Item], *classes: str) -> list[Item]:
-        """Those of some classes."""
-        return [
-            item for item in items if any(self._catalogue.is_a(item.class_name, name) for name in classes)
-        ]
-
-    def calendars(self, items: Iterable[Item]) -> Calendars:
-        """Those that can be read."""
-        return frozenset(c for item in items if (c := self.read(read_calendar, item)) is not None)
-
-    def read(self, read: Callable[[Item], T], item: Item) -> T | None:
-        """What an item tells of; None, and noted, where that makes no sense."""
-        try:
-            return read(item)
-        except UnusableTerm as error:
-            self.unusable[item.id] = str(error)
+    def _agreement(
+        self, item: Item, own: Calendars | None, theirs: Related, clauses: Related
+    ) -> ServiceAgreement | None:
+        """One agreement about a service whose own calendars are `own`; None where its hours or days are unknown."""
+        days = self._once(item, validity)
+        calendars = self._calendars(theirs[item.id]) if theirs[item.id] else own
+        if days is None or not holds(days, self.during, zone_of(calendars or ())):
             return None
+        if calendars is None:
+            self._leave_out(item, "its hours are unknown: of its service calendars none can be used")
+            return None
+        self.items[item.id] = item
+        zone, targets = zone_of(calendars), list[ServiceTarget]()
+        for clause in map(self.see, clauses.get(item.id, ())):
+            target = self._once(clause, read_target) if self._in_force(clause) else None
+            days_of_target = self._once(clause, validity, "days")
+            if target is None or days_of_target is None or not holds(days_of_target, self.during, zone):
+                continue
+            if len(targets) == MOST_TARGETS:
+                self._leave_out(clause, f"its agreement has more than {MOST_TARGETS} targets")
+                continue
+            self.items[clause.id] = clause
+            targets.append(target)
+        return ServiceAgreement(item.id, calendars, tuple(targets), *days)
+
+    def _calendars(self, items: Iterable[Item]) -> Calendars | None:
+        """Those that hold and can be read; None where there are some and none of them does."""
+        found = [self.see(item) for item in items]
+        usable = [
+            calendar
+            for item in found
+            if self._in_force(item)
+            if (calendar := self._once(item, read_calendar)) is not None
+            if holds((calendar.first, calendar.last), self.during, calendar.zone)
+        ]
+        for item in found[MOST_CALENDARS:]:
+            self._leave_out(item, f"more than {MOST_CALENDARS} calendars are of one service or agreement")
+        return None if found and not usable else frozenset(usable[:MOST_CALENDARS])
+
+    def _once(self, item: Item, read: Callable[[Item], T], what: str = "") -> T | None:
+        """What an item tells of; None, and noted, where that makes no sense. `what` tells two readings of one apart."""
+        key = item.id, what
+        if key not in self._read:
+            try:
+                self._read[key] = read(item)
+            except UnusableTerm as error:
+                self._leave_out(item, str(error))
+                self._read[key] = None
+        found: Any = self._read[key]
+        return cast("T | None", found)
+
+    def _leave_out(self, item: Item, reason: str) -> None:
+        self.set_aside.setdefault(item.id, SetAside(item.id, item.name, reason))
+
+    def _of(self, items: Iterable[Item], class_name: str) -> list[Item]:
+        return [item for item in items if self.catalogue.is_a(item.class_name, class_name)]
 
     def _in_force(self, item: Item) -> bool:
-        """Whether it holds at some time of the span: neither a draft nor over; days are whole ones, in UTC."""
-        item_class = self._catalogue.classes.get(item.class_name)
-        if item_class is None or item.lifecycle == DRAFT or item.lifecycle in item_class.lifecycle.closed:
+        """By its lifecycle: neither a draft nor terminated, nor expired, unless its days say until when it held."""
+        closed = self.catalogue.classes[item.class_name].lifecycle.closed
+        if item.lifecycle in UNSETTLED:
             return False
-        begins = read_instant(item.attributes.get("valid_from"))
-        last = read_instant(item.attributes.get("valid_until"))
-        if begins is not None and begins >= self._during.end:
-            return False
-        return last is None or last.date() >= self._during.start.date()
-
-
-def _together(agreements: Sequence[ServiceAgreement]) -> Calendars:
-    """The calendars of all; none, which is round the clock, where one has none."""
-    if not all(agreement.calendars for agreement in agreements):
-        return frozenset()
-    return frozenset(calendar for agreement in agreements for calendar in agreement.calendars)
+        return item.lifecycle not in closed or item.attributes.get("valid_until") is not None

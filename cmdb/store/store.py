@@ -38,6 +38,8 @@ class Store:
         self.history = History(connection)
         self.baselines = Baselines(connection)
         self.feed = Feed(self.history)
+        self.turns = asyncio.Lock()
+        """For those who lost a race for the same items: held while one of them tries again."""
         self._writer = Writer(connection, builtin)
         self._tasks: set[asyncio.Task[None]] = set()
         self._schema_lock = asyncio.Lock()
@@ -118,7 +120,7 @@ class Store:
             raise StaleVersion(error.item, error.expected, error.found, await self._since(error)) from None
 
     async def plan_ahead(self) -> None:
-        """Have Neo4j plan the statements of a write before the first one comes: seconds, where it has just started.
+        """Warm Neo4j's planner on what a write runs: takes seconds where it has just started. Nothing is written.
 
         Raises:
             StoreUnavailable, DeadlineExceeded: it does not answer; nothing is lost but time.

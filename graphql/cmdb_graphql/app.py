@@ -25,7 +25,7 @@ from fastapi import FastAPI, Request, Response
 from rich.console import Console
 from starlette.requests import HTTPConnection
 
-from cmdb.errors import CmdbError, Forbidden
+from cmdb.errors import CmdbError, DeadlineExceeded, Forbidden, StoreUnavailable
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.settings import Settings
 from cmdb.store.local_server import Health, LocalServer
@@ -270,7 +270,7 @@ async def _warm(services: Services) -> None:
     with suppress(CmdbError):  # whoever loads it tries again, and tells
         await services.topologies.at_head()
     await asyncio.to_thread(compile_kernels)
-    with suppress(CmdbError):  # then the first write takes longer
+    with suppress(StoreUnavailable, DeadlineExceeded):  # then the first write takes longer
         await services.store.plan_ahead()
 
 

@@ -208,12 +208,15 @@ class Answer:
 
         return await asyncio.to_thread(found)
 
-    def services_down(self) -> list[str]:
-        """The services that are down, nearest first."""
-        impact = self.impact
+    def services_down(self) -> tuple[int, list[str]]:
+        """How many services are down; and those of them with an edge to an agreement or a calendar, nearest first."""
+        impact, topology = self.impact, self.impact.topology
         places = impact.of_kind(lambda kind: kind.class_name in self._services)
-        down = places[impact.codes[places] == CODES[State.DOWN]]
-        return [impact.topology.id_of(number) for number in impact.nodes[down].tolist()]
+        down = impact.nodes[places[impact.codes[places] == CODES[State.DOWN]]]
+        governed, _ = topology.hops(down, lambda label: label.type == "GOVERNED_BY")
+        subject, _ = topology.hops(down, lambda label: label.type == "APPLIES_TO", backwards=True)
+        agreed = np.isin(down, np.concatenate([governed, subject]))
+        return len(down), [topology.id_of(number) for number in down[agreed].tolist()]
 
     def before_of(self, item: str) -> ImpactState:
         """The state of an item with what is down already alone."""

@@ -14,7 +14,6 @@ from cmdb.errors import BadRequest, NotFound
 from cmdb.model.items import Item
 from cmdb.model.outages import MeasuredAvailability, Outage, measure_availability
 from cmdb.model.reliability import ComponentFigure
-from cmdb.model.service_calendar import service_hours
 from cmdb.model.spans import Span
 from cmdb.model.values import format_duration, format_instant, parse_instant
 from cmdb.store.reliability import read_figures, read_service_outages
@@ -24,7 +23,7 @@ from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import DateTime, Duration
-from cmdb_graphql.service_hours import ServiceHoursType, UnusableTermType
+from cmdb_graphql.service_hours import ServiceHoursType, SetAsideType
 
 Info = strawberry.Info[Context, None]
 Described = strawberry.argument
@@ -144,8 +143,8 @@ class MeasuredAvailabilityType:
     unusable: list[strawberry.ID] = strawberry.field(
         description="Outage records left out because they end before they begin, or are closed without an end."
     )
-    set_aside: list[UnusableTermType] = strawberry.field(
-        description="Calendars and targets that make no sense and were left out."
+    set_aside: list[SetAsideType] = strawberry.field(
+        description="Calendars and agreements that make no sense and were left out."
     )
 
     @documented
@@ -208,14 +207,14 @@ class ReliabilityQueries:
         item = (await reader.items([item_id])).get(item_id)
         if item is None:
             raise NotFound("item", item_id[:80], "it is not there, or not at that moment")
-        levels = await read_service_levels(reader, catalogue, [item_id], period, context.visible)
-        calendars = levels.services[item_id].calendars
+        read = await read_service_levels(reader, catalogue, [item_id], period, context.visible, targets=False)
+        levels = read.services[item_id]
         found = (await read_service_outages(reader, catalogue, [item_id], period, context.visible))[item_id]
         agreed = context.visible(item).attributes.get("availability_target")
         target = agreed if isinstance(agreed, float) and 0.0 <= agreed <= 1.0 else None
-        hours = await asyncio.to_thread(service_hours, calendars, period)
+        hours = await asyncio.to_thread(levels.hours, period)
         measured = await asyncio.to_thread(measure_availability, found.outages, period, target, hours=hours)
-        context.spend(1 + len(found.outages))
+        context.spend(1 + len(read.items) + len(found.outages))
         allowed = measured.allowed_down
         return MeasuredAvailabilityType(
             measured=measured,
@@ -231,9 +230,9 @@ class ReliabilityQueries:
             allowed_down=length(allowed) if allowed is not None else None,
             planned=length(measured.planned),
             degraded=length(measured.degraded),
-            calendars=ServiceHoursType.of(calendars),
-            unusable=[strawberry.ID(record) for record in found.unusable],
-            set_aside=UnusableTermType.of(levels),
+            calendars=ServiceHoursType.of(levels.calendars),
+            unusable=[strawberry.ID(record) for record in sorted(found.unusable)],
+            set_aside=SetAsideType.of(read.set_aside.values()),
         )
 
 

@@ -1,13 +1,14 @@
-"""By which service hours an answer went, and what of the agreements it could not read."""
+"""By which service hours an answer went, and what of the agreements and outages it could not use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 import strawberry
 
 from cmdb.model.service_calendar import Calendars
-from cmdb.store.service_levels import AgreedLevels
+from cmdb.store.service_levels import SetAside
 
 MAX_SET_ASIDE = 100
 
@@ -27,19 +28,18 @@ class ServiceHoursType:
         return [cls(id=strawberry.ID(c.id), name=c.name, time_zone=c.zone.key) for c in ordered]
 
 
-@strawberry.type(name="UnusableTerm", description="A calendar or target that was set aside, and why.")
-class UnusableTermType:
-    """One of `cmdb.store.service_levels.AgreedLevels.unusable`."""
+@strawberry.type(
+    name="SetAside", description="A calendar, agreement, target or outage that was left out, and why."
+)
+class SetAsideType:
+    """`cmdb.store.service_levels.SetAside`."""
 
     id: strawberry.ID
     name: str
     reason: str
 
     @classmethod
-    def of(cls, levels: AgreedLevels) -> list[Self]:
+    def of(cls, found: Iterable[SetAside]) -> list[Self]:
         """The same for GraphQL, in order of names; the first hundred."""
-        found = [
-            cls(id=strawberry.ID(item), name=levels.items[item].name, reason=reason)
-            for item, reason in levels.unusable.items()
-        ]
-        return sorted(found, key=lambda term: (term.name, term.id))[:MAX_SET_ASIDE]
+        first = sorted(found, key=lambda item: (item.name, item.id))[:MAX_SET_ASIDE]
+        return [cls(id=strawberry.ID(item.id), name=item.name, reason=item.reason) for item in first]

@@ -17,10 +17,10 @@ FRIDAY = {"from": "2026-11-27T14:00:00Z", "to": "2026-11-27T20:00:00Z"}
 QUERY = """query Q($down: [ID!]!, $already: [ID!], $from: DateTime!, $to: DateTime!, $asOf: AsOf,
                    $first: Int = 50, $offset: Int = 0) {
   impact(down: $down, alreadyDown: $already, asOf: $asOf) { revision serviceTime(from: $from, to: $to) {
-    from to servicesDown unagreed lost judged broken truncated
+    from to servicesDown unagreed workedOut truncated lost judged broken brokenByPriority brokenBefore
     services(first: $first, offset: $offset) { service { name } before lost calendars { name timeZone } }
     targets(first: $first, offset: $offset) {
-      service { name } agreement { name class } target { name class }
+      service { name } before agreement { name class } target { name class }
       measure goal priority outlook period from to allowed downBefore lost left }
     setAside { name reason } } } }"""
 
@@ -65,10 +65,13 @@ async def test_time_lost_and_targets_are_told_on_the_calendar_of_the_agreement(a
         "to": "2026-11-27T20:00:00.000000Z",
         "servicesDown": 2,
         "unagreed": 1,
+        "workedOut": 1,
+        "truncated": False,
         "lost": "PT3H",  # from three in the afternoon in Berlin to six
         "judged": 2,
         "broken": 1,
-        "truncated": False,
+        "brokenByPriority": 0,
+        "brokenBefore": 0,
         "services": [
             {
                 "service": {"name": "Shop"},
@@ -80,6 +83,7 @@ async def test_time_lost_and_targets_are_told_on_the_calendar_of_the_agreement(a
         "targets": [
             {
                 "service": {"name": "Shop"},
+                "before": "UP",
                 "agreement": {"name": "SLA Shop", "class": "ServiceLevelAgreement"},
                 "target": {"name": "Up", "class": "ServiceLevelTarget"},
                 "measure": "availability",
@@ -96,6 +100,7 @@ async def test_time_lost_and_targets_are_told_on_the_calendar_of_the_agreement(a
             },
             {
                 "service": {"name": "Shop"},
+                "before": "UP",
                 "agreement": {"name": "SLA Shop", "class": "ServiceLevelAgreement"},
                 "target": {"name": "Restored", "class": "ServiceLevelTarget"},
                 "measure": "recovery_time",
@@ -192,20 +197,94 @@ async def test_what_makes_no_sense_is_set_aside_by_name(api: Api) -> None:
         await api.relate("AppliesTo", await api.create("ServiceCalendar", name=name, **fields), ids["shop"])
     target = await api.create("ServiceLevelTarget", name="Odd", measure="AVAILABILITY", target=99.5)
     await api.relate("TargetOf", target, ids["sla"])
+    backwards = {"startedAt": "2026-11-09T00:00:00Z", "endedAt": "2026-11-08T00:00:00Z", "lifecycle": "ENDED"}
+    record = await api.create("Outage", name="Odd outage", number="o", **backwards)
+    await api.relate("Affects", record, ids["shop"])
     found = await asked(api, ids)
     assert found["lost"] == "PT3H"
     assert [(term["name"], term["reason"].split(";")[0]) for term in found["setAside"]] == [
         ("Odd", "an availability of 99.5 is no share between 0 and 1"),
         ("Odd hours", "hours has monday"),
+        ("Odd outage", "the outage ends before it begins, or is closed without an end"),
         ("Odd zone", "time_zone 'Europe/Atlantis' is unknown"),
     ]
 
 
-async def test_what_was_down_already_is_told_by_its_state_before(api: Api) -> None:
+@pytest.mark.parametrize("change", [{"timeZone": "Europe/Berln"}, {"lifecycle": "EXPIRED"}])
+async def test_an_agreement_whose_hours_are_unknown_is_set_aside_and_not_round_the_clock(
+    api: Api, change: dict[str, Any]
+) -> None:
+    ids = await agreed_shop(api)
+    mutation = """mutation M($id: ID!, $input: ServiceCalendarUpdateInput!) {
+      updateServiceCalendar(id: $id, input: $input) { revision } }"""
+    await api.data(mutation, {"id": ids["hours"], "input": change})
+    found = await asked(api, ids)
+    assert (found["lost"], found["judged"], found["unagreed"]) == ("PT0S", 0, 2)
+    assert ("SLA Shop", "its hours are unknown: of its service calendars none can be used") in [
+        (term["name"], term["reason"]) for term in found["setAside"]
+    ]
+
+
+async def test_what_others_owe_us_is_not_agreed_service_time(api: Api) -> None:
+    ids = await agreed_shop(api)
+    for class_name, fields in (
+        ("Contract", {}),
+        ("ServiceLevelAgreement", {"kind": "SUPPLIER"}),
+        ("ServiceLevelAgreement", {"kind": "OPERATIONAL"}),
+    ):
+        promised = await api.create(class_name, name=f"{class_name} {fields}", **fields)
+        await api.relate("GovernedBy", ids["shop"], promised)
+        target = await api.create("ServiceLevelTarget", name="T", measure="AVAILABILITY", target=1)
+        await api.relate("TargetOf", target, promised)
+    found = await asked(api, ids)
+    assert (found["lost"], found["judged"]) == ("PT3H", 2)
+
+
+async def test_an_agreement_that_governs_over_two_edges_counts_once(api: Api) -> None:
+    ids = await agreed_shop(api)
+    await api.relate("GovernedBy", ids["shop"], ids["sla"], group="again", required="1")
+    assert (await asked(api, ids))["judged"] == 2
+
+
+async def test_the_expired_agreement_of_last_year_still_tells_of_last_year(api: Api) -> None:
+    ids = await agreed_shop(api)
+    await api.data(
+        "mutation M($id: ID!, $input: ServiceLevelAgreementUpdateInput!) "
+        "{ updateServiceLevelAgreement(id: $id, input: $input) { revision } }",
+        {"id": ids["sla"], "input": {"lifecycle": "EXPIRED", "validUntil": "2026-11-30"}},
+    )
+    assert (await asked(api, ids))["lost"] == "PT3H"
+    week_later = {"from": "2026-12-04T14:00:00Z", "to": "2026-12-04T20:00:00Z"}
+    found = await asked(api, ids, **week_later)
+    assert (found["lost"], found["unagreed"]) == ("PT0S", 2)
+
+
+async def test_what_was_down_already_is_in_the_lists_and_not_in_the_figures(api: Api) -> None:
     ids = await agreed_shop(api)
     other = await api.create("Server", name="other")
     found = await asked(api, ids, already=[ids["host"]], down=[other])
-    assert [row["before"] for row in found["services"]] == ["DOWN"]
+    assert [(row["before"], row["lost"]) for row in found["services"]] == [("DOWN", "PT3H")]
+    assert {row["before"] for row in found["targets"]} == {"DOWN"}
+    assert (found["lost"], found["broken"], found["judged"]) == ("PT0S", 0, 2)
+
+
+async def test_missed_already_and_missed_for_a_priority_are_told_apart(api: Api) -> None:
+    ids = await agreed_shop(api)
+    times = {"startedAt": "2026-11-02T07:00:00Z", "endedAt": "2026-11-02T17:00:00Z", "lifecycle": "ENDED"}
+    await api.relate("Affects", await api.create("Outage", name="o", number="o", **times), ids["shop"])
+    urgent = await api.create(
+        "ServiceLevelTarget",
+        name="Urgent",
+        measure="RESOLUTION_TIME",
+        target=1,
+        unit="h",
+        priority="CRITICAL",
+    )
+    await api.relate("TargetOf", urgent, ids["sla"])
+    found = await asked(api, ids)
+    assert (found["broken"], found["brokenByPriority"], found["brokenBefore"]) == (0, 1, 1)
+    assert [row["outlook"] for row in found["targets"]] == ["BROKEN", "BROKEN_BEFORE", "KEPT"]
+    assert found["targets"][0]["priority"] == "critical"
 
 
 async def test_a_failure_without_length_or_of_a_year_and_pages_beyond_bounds_are_refused(api: Api) -> None:
@@ -252,10 +331,20 @@ async def test_it_takes_the_same_few_statements_for_any_number_of_services(
         found = await asked(api, ids)
     assert (len(few), len(many)) == (5, 5)
     assert (found["servicesDown"], found["lost"], found["truncated"]) == (32, "PT183H", False)
+    monkeypatch.setattr(service_time, "AT_ONCE", 8)
+    assert await asked(api, ids) == found
     monkeypatch.setattr(service_time, "MAX_SERVICES", 10)
     found = await asked(api, ids)
-    assert (found["servicesDown"], found["truncated"]) == (32, True)
-    assert len(found["services"]) + found["unagreed"] == 10
+    assert (found["servicesDown"], found["unagreed"], found["workedOut"], found["truncated"]) == (
+        32,
+        1,
+        10,
+        True,
+    )
+    assert len(found["services"]) == 10
+    monkeypatch.setattr(service_time, "BUDGET_SHARE", 0.0)
+    found = await asked(api, ids)
+    assert (found["workedOut"], found["truncated"], found["lost"]) == (0, True, "PT0S")
 
 
 async def test_measured_availability_goes_by_the_service_hours(api: Api) -> None:

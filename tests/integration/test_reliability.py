@@ -173,8 +173,8 @@ async def test_outages_of_services_are_those_that_touch_the_period(estate: Store
     asked = ["shop", "service"]
     found = await read_service_outages(present(estate), estate.catalogue, asked, period, as_it_is)
     assert sorted(outage.id for outage in found["shop"].outages) == ["own", "passed-on"]
-    assert (found["shop"].unusable, found["service"].outages) == ((), ())
+    assert (found["shop"].unusable, found["service"].outages) == ({}, ())
     later = Span(period.start, NOW)
     found = await read_service_outages(present(estate), estate.catalogue, asked, later, as_it_is)
     assert sorted(outage.id for outage in found["shop"].outages) == ["own", "passed-on", "slow"]
-    assert found["shop"].unusable == ("untimed",)
+    assert found["shop"].unusable == {"untimed": "untimed"}

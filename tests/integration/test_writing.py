@@ -43,6 +43,12 @@ async def test_a_change_set_becomes_one_revision_with_items_edges_and_labels(sto
     assert [row["n"] for row in rows] == ["web-1"]
 
 
+async def test_warming_the_planner_writes_nothing(store: Store) -> None:
+    await store.plan_ahead()
+    assert await store.head() == 0
+    assert await store.connection.read("MATCH (n) WHERE NOT n:Ledger RETURN labels(n) AS l", {}) == []
+
+
 async def test_all_problems_are_told_at_once_and_nothing_is_written(store: Store) -> None:
     good = put("Server", "fine")
     bad = put("Server", "web-1", memory="lots", nonsense=1)

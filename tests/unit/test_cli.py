@@ -229,9 +229,12 @@ class TestImpactPicture:
                 "services_down": 5,
                 "unagreed": 1,
                 "lost": "PT4H30M",
-                "judged": 0,
-                "broken": 0,
+                "worked_out": 3,
                 "truncated": True,
+                "judged": 4,
+                "broken": 0,
+                "broken_by_priority": 2,
+                "broken_before": 1,
                 "services": [{"service": term, "before": "up", "lost": "PT4H30M", "calendars": []}],
                 "targets": [],
                 "set_aside": [{"id": "id-c", "name": "Odd", "reason": "hours is no object"}],
@@ -239,12 +242,14 @@ class TestImpactPicture:
         }
         text = drawn(impact_picture(impact))
         assert "From 2026-11-27 14:00 to 2026-11-27 20:00 UTC that takes 4h30m of agreed service time" in text
+        assert "of 4 targets 2 missed for incidents of a priority, 1 missed already" in " ".join(text.split())
         assert "Web·[31m Shop  BusinessService  4h30m  round the clock" in text
-        assert "… and 3 more" in text
+        assert "… and 2 more" in text
         assert "Nothing is agreed about 1 other service down." in text
         assert "Set aside: Odd: hours is no object" in text
-        assert "More services are down than are worked out." in text
-        assert "targets" not in text
+        assert "Worked out for 3 of the services down, not for all." in text
+        none: ImpactRecord = {**impact, "service_time": {**impact["service_time"], "judged": 0}}
+        assert "targets" not in drawn(impact_picture(none))
 
     def test_members_of_one_name_and_state_are_counted(self) -> None:
         fact = gate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from cmdb.model.service_levels import (
     TargetOutlook,
     periods_of,
     read_target,
-    service_time,
+    service_losses,
     touched_by,
 )
 from cmdb.model.spans import Span
@@ -53,8 +53,13 @@ def failing(start: str, end: str, now: str = "2026-11-24T12:00:00") -> Failure:
     return Failure(Span(at(start), at(end)), at(now))
 
 
-def levels(*targets: ServiceTarget, calendars: frozenset[ServiceCalendar] = frozenset()) -> ServiceLevels:
-    return ServiceLevels(calendars, (ServiceAgreement("sla", calendars, targets),))
+def levels(
+    *targets: ServiceTarget,
+    calendars: frozenset[ServiceCalendar] = frozenset(),
+    first: date | None = None,
+    last: date | None = None,
+) -> ServiceLevels:
+    return ServiceLevels(agreements=(ServiceAgreement("sla", calendars, targets, first, last),))
 
 
 MONTHLY = target(measure="availability", target=0.99, unit="share", period="month")
@@ -66,30 +71,90 @@ def only(found: list[TargetOutlook]) -> TargetOutlook:
 
 
 def judged(some: ServiceLevels, failure: Failure, outages: list[Outage] | None = None) -> list[TargetOutlook]:
-    return [row for _, row in service_time({"s": some}, failure, {"s": outages or []}).targets]
+    [loss] = service_losses({"s": some}, failure, {"s": outages or []})
+    return list(loss.targets)
+
+
+def lost(
+    services: dict[str, ServiceLevels], failure: Failure, outages: dict[str, list[Outage]] | None = None
+) -> dict[str, timedelta]:
+    return {loss.service: loss.lost for loss in service_losses(services, failure, outages or {})}
 
 
 def test_lost_is_what_falls_into_service_hours() -> None:
     services = {
         "always": levels(),
-        "office": ServiceLevels(frozenset({office()}), ()),
-        "nothing agreed": ServiceLevels(),
-        "berlin": ServiceLevels(frozenset({office("Europe/Berlin")}), ()),
+        "office": ServiceLevels(frozenset({office()})),
+        "berlin": ServiceLevels(frozenset({office("Europe/Berlin")})),
+        "own before those of agreements": ServiceLevels(frozenset({office()}), levels().agreements),
+        "together": ServiceLevels(
+            agreements=(*levels(calendars=frozenset({office()})).agreements, *levels().agreements)
+        ),
     }
     # A Friday, from half past four in the afternoon to the next noon.
-    found = service_time(services, failing("2026-11-27T16:30:00", "2026-11-28T12:00:00"), {})
-    assert found.lost == [("always", 19.5 * HOUR), ("office", 1.5 * HOUR), ("berlin", 0.5 * HOUR)]
-    assert (found.unagreed, found.late) == (1, 0)
+    assert lost(services, failing("2026-11-27T16:30:00", "2026-11-28T12:00:00")) == {
+        "always": 19.5 * HOUR,
+        "office": 1.5 * HOUR,
+        "berlin": 0.5 * HOUR,
+        "own before those of agreements": 1.5 * HOUR,
+        "together": 19.5 * HOUR,
+    }
+    assert services["together"].calendars == frozenset()
+    assert services["office"].calendars == {office()}
 
 
 def test_agreed_maintenance_is_nothing_lost() -> None:
     maintenance = Outage("m", "planned", at("2026-11-27T17:00:00"), at("2026-11-27T20:00:00"))
-    found = service_time(
-        {"s": ServiceLevels(frozenset({office()}))},
-        failing("2026-11-27T16:00:00", "2026-11-27T19:00:00"),
-        {"s": [maintenance]},
+    services = {"s": ServiceLevels(frozenset({office()}))}
+    failure = failing("2026-11-27T16:00:00", "2026-11-27T19:00:00")
+    assert lost(services, failure, {"s": [maintenance]}) == {"s": HOUR}
+
+
+@pytest.mark.parametrize("begun", ["2026-03-01T00:00:00", "2026-11-25T00:00:00"])
+def test_maintenance_that_has_not_ended_lasts_up_to_now_for_time_and_for_targets(begun: str) -> None:
+    endless = [Outage("m", "planned", at(begun))]
+    failure = failing("2026-11-27T06:00:00", "2026-11-27T16:00:00", now="2026-11-24T12:00:00")
+    restore = target(measure="recovery_time", target=4, unit="h")
+    some = levels(MONTHLY, restore)
+    assert lost({"s": some}, failure, {"s": endless}) == {"s": 10 * HOUR}
+    assert {row.lost for row in judged(some, failure, endless)} == {10 * HOUR}
+
+
+def test_an_agreement_holds_from_its_first_day_to_its_last_and_no_longer() -> None:
+    some = levels(MONTHLY, last=date(2026, 12, 31))
+    failure = failing("2026-12-31T22:00:00", "2027-01-01T12:00:00")
+    assert lost({"s": some}, failure) == {"s": 2 * HOUR}
+    found = only(judged(some, failure))
+    assert (found.label, found.lost) == ("2026-12", 2 * HOUR)
+    # Of a month that it holds half of, half is agreed.
+    half = only(
+        judged(
+            levels(MONTHLY, first=date(2026, 11, 16)), failing("2026-11-20T00:00:00", "2026-11-20T01:00:00")
+        )
     )
-    assert found.lost == [("s", HOUR)]
+    assert half.allowed == 3 * HOUR + 36 * MINUTE
+    assert judged(levels(MONTHLY, first=date(2027, 2, 1)), failure) == []
+
+
+def test_a_period_in_which_nothing_is_lost_is_not_the_worst() -> None:
+    daily = target(measure="availability", target=0.5, period="day")
+    some = levels(daily, calendars=frozenset({office()}))
+    found = only(judged(some, failing("2026-11-27T14:00:00", "2026-11-29T12:00:00")))
+    assert (found.label, found.lost, found.left) == ("2026-11-27", 4 * HOUR, HOUR)
+    weekend = only(judged(some, failing("2026-11-28T14:00:00", "2026-11-29T12:00:00")))
+    assert (weekend.lost, weekend.outlook) == (timedelta(), Outlook.KEPT)
+
+
+def test_a_time_to_restore_counts_from_the_beginning_of_an_outage_that_goes_on() -> None:
+    restore = target(measure="recovery_time", target=4, unit="h")
+    running = [
+        Outage("o", "outage", at("2026-11-24T09:00:00")),
+        Outage("e", "outage", at("2026-11-24T01:00:00"), at("2026-11-24T03:00:00")),
+    ]
+    found = only(judged(levels(restore), failing("2026-11-24T12:00:00", "2026-11-24T14:00:00"), running))
+    assert (found.before, found.lost, found.outlook) == (3 * HOUR, 2 * HOUR, Outlook.BROKEN)
+    later = only(judged(levels(restore), failing("2026-11-24T13:00:00", "2026-11-24T14:00:00"), running))
+    assert (later.before, later.lost) == (timedelta(), HOUR)
 
 
 def test_a_failure_uses_up_what_a_month_allows() -> None:
@@ -139,7 +204,7 @@ def test_of_several_periods_the_worst_is_told() -> None:
 def test_periods_begin_at_midnight_where_the_agreement_is() -> None:
     berlin = ServiceAgreement("sla", frozenset({office("Europe/Berlin")}), (MONTHLY,))
     span = Span(at("2026-10-31T22:30:00"), at("2026-10-31T23:30:00"))
-    assert periods_of(berlin, MONTHLY, span) == [
+    assert list(periods_of(berlin, MONTHLY, span)) == [
         ("2026-10", Span(at("2026-09-30T22:00:00"), at("2026-10-31T23:00:00"))),
         ("2026-11", Span(at("2026-10-31T23:00:00"), at("2026-11-30T23:00:00"))),
     ]
@@ -159,8 +224,10 @@ def test_periods_are_those_of_the_calendar(period: str, label: str, begin: str, 
     asked = target(measure="availability", target=0.9, period=period)
     span = Span(at("2026-12-31T10:00:00"), at("2026-12-31T11:00:00"))
     agreement = ServiceAgreement("sla", frozenset(), (asked,))
-    assert periods_of(agreement, asked, span) == [(label, Span(at(begin), at(end)))]
-    assert touched_by([ServiceLevels(frozenset(), (agreement,))], span) == Span(at(begin), at(end))
+    assert list(periods_of(agreement, asked, span)) == [(label, Span(at(begin), at(end)))]
+    some = ServiceLevels(agreements=(agreement,))
+    assert touched_by([some, ServiceLevels()], span) == Span(at(begin), at(end))
+    assert touched_by([ServiceLevels()], span) == span
 
 
 def test_a_time_to_restore_counts_in_service_hours() -> None:
@@ -174,24 +241,21 @@ def test_a_time_to_restore_counts_in_service_hours() -> None:
     assert found.outlook is Outlook.KEPT
 
 
-def test_broken_targets_come_first_then_what_has_least_left() -> None:
+def test_broken_targets_rank_first_then_what_has_least_left() -> None:
     yearly = target(measure="availability", target=0.99, period="year")
     hopeless = target(measure="availability", target=1.0, period="day")
     before = [Outage("o", "outage", at("2026-11-02T00:00:00"), at("2026-11-02T06:00:00"))]
-    rows = judged(
-        levels(yearly, MONTHLY, hopeless), failing("2026-11-27T06:00:00", "2026-11-27T07:00:00"), before
-    )
-    assert [row.target for row in rows] == [hopeless, MONTHLY, yearly]
+    failure = failing("2026-11-27T06:00:00", "2026-11-27T07:00:00")
+    rows = judged(levels(yearly, MONTHLY, hopeless), failure, before)
+    assert [row.target for row in sorted(rows, key=lambda row: row.rank)] == [hopeless, MONTHLY, yearly]
 
 
-def test_who_is_late_leaves_services_out_and_says_so() -> None:
-    found = service_time(
-        {"a": levels(), "b": levels()},
-        failing("2026-11-27T06:00:00", "2026-11-27T07:00:00"),
-        {},
-        late=iter([False, True]).__next__,
-    )
-    assert ([service for service, _ in found.lost], found.late) == (["a"], 1)
+@pytest.mark.parametrize("measure", ["availability", "recovery_time"])
+def test_who_is_late_leaves_whole_services_out(measure: str) -> None:
+    some = levels(target(measure=measure, target=1, unit="" if measure == "availability" else "h"))
+    failure = failing("2026-11-27T06:00:00", "2026-11-27T07:00:00")
+    found = service_losses({"a": some, "b": some}, failure, {}, late=iter([False, True]).__next__)
+    assert [loss.service for loss in found] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +266,7 @@ def test_who_is_late_leaves_services_out_and_says_so() -> None:
         ({"measure": "availability", "target": float("nan")}, "no target figure"),
         ({"measure": "availability", "target": 99.9}, "no share"),
         ({"measure": "availability", "target": -1}, "no share"),
+        ({"measure": "availability", "target": 0.5, "unit": "hours"}, "none of an availability"),
         ({"measure": "availability", "target": 0.9, "period": "decade"}, "decade"),
         ({"measure": "recovery_time", "target": 4}, "unit '' is no time"),
         ({"measure": "recovery_time", "target": 4, "unit": "moons"}, "moons"),
@@ -252,12 +317,12 @@ def test_what_is_lost_is_what_brute_force_counts_hour_by_hour(
         )
 
     calendars = frozenset({office()}) if in_office else frozenset[ServiceCalendar]()
-    found = service_time({"s": levels(MONTHLY, calendars=calendars)}, failure, {"s": outages})
+    [found] = service_losses({"s": levels(MONTHLY, calendars=calendars)}, failure, {"s": outages})
     failed = range(start, end)
-    assert found.lost == [("s", sum(map(agreed, failed)) * HOUR)]
+    assert found.lost == sum(map(agreed, failed)) * HOUR
     month = [hour for hour in range(720) if agreed(hour)]
     before = {hour for hour in month if is_in(hour, "outage")}
     after = before | (set(month) & set(failed))
-    [(_, row)] = found.targets
+    [row] = found.targets
     assert row.allowed == pytest.approx(len(month) * HOUR / 100, abs=timedelta(microseconds=10))
     assert (row.before, row.lost) == (len(before) * HOUR, (len(after) - len(before)) * HOUR)
