@@ -6,15 +6,15 @@ Left to itself Python looks so often that many of them are still alive, and grow
 now and then: six hundred thousand objects that live as long as the process, and 400 ms in the middle of a request.
 
 So what is there after the start is taken out of it, and the rest is walked by the clock: the young five times a second,
-which takes two milliseconds or so under load, and all every five seconds; the longer that takes, the less often, but
-for moments in which nobody asks.
+which takes two milliseconds or so under load, and what outlived that every five seconds. Who outlives that too is taken
+to live long, and out of it as well: a session of the driver that was at work just then is garbage nobody finds, some
+hundred objects every five seconds. Once there is much of that, everything is walked in a quiet moment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -24,9 +24,11 @@ YOUNG, MIDDLE_AGED, NEVER = 2_000, 3, 100_000
 middle-aged until the start is over; one that nothing meets."""
 ROUND_SECONDS = 0.2
 ROUNDS = 25
-"""All objects are walked every so many rounds."""
-SHARE = 0.01
-"""How much of the time in which somebody asks may be spent on that."""
+"""What outlived walks of the young is walked every so many rounds."""
+MUCH, TOO_MUCH = 100_000, 3_000_000
+"""Objects taken out since everything was walked: worth a walk in a quiet moment; at any moment, some 500 MB."""
+QUIET_ROUNDS = 150
+"""Nobody has asked for so many rounds: that is a quiet moment."""
 
 
 def leave_to_tidy() -> None:
@@ -50,15 +52,16 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
     await asyncio.wait([started])
     gc.freeze()  # without a walk, which would find hardly anything: somebody may be waiting already
     gc.set_threshold(YOUNG, NEVER, NEVER)
-    was_quiet, due = False, 0.0
+    lived, quiet = gc.get_freeze_count(), 0
     for number in count(1):
         await asyncio.sleep(ROUND_SECONDS)
+        quiet = 0 if in_flight() else quiet + 1
         if number % ROUNDS:
             gc.collect(1)
             continue
-        is_quiet, begun = not in_flight(), time.perf_counter()
-        if begun >= due or (is_quiet and was_quiet):
-            gc.collect()
-            ended = time.perf_counter()
-            due = ended + (ended - begun) / SHARE
-        was_quiet = is_quiet
+        gc.collect()
+        gc.freeze()
+        taken_out = gc.get_freeze_count() - lived
+        if taken_out > TOO_MUCH or (taken_out > MUCH and quiet >= QUIET_ROUNDS):
+            settle()
+            lived = gc.get_freeze_count()

@@ -56,38 +56,55 @@ async def test_a_finished_operation_leaves_nothing_for_the_garbage_collector(
             await asyncio.sleep(0.01)
 
 
+class Cycle:
+    """Garbage that only a walk finds, once nobody knows of it."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
 @pytest.mark.usefixtures("unfrozen")
-async def test_while_somebody_asks_all_objects_are_walked_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_outlives_a_walk_is_walked_again_in_a_quiet_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(garbage, "ROUND_SECONDS", 0.01)
     monkeypatch.setattr(garbage, "ROUNDS", 2)
-    monkeypatch.setattr(garbage, "SHARE", 1e-9)
+    monkeypatch.setattr(garbage, "QUIET_ROUNDS", 3)
+    monkeypatch.setattr(garbage, "MUCH", 50)
     garbage.leave_to_tidy()
-    in_flight, walks = 1, 0
-
-    def walked(phase: str, facts: dict[str, int]) -> None:
-        nonlocal walks
-        walks += phase == "stop" and facts["generation"] == 2
-
-    gc.callbacks.append(walked)
+    in_flight = 1
     loaded = asyncio.get_running_loop().create_future()
     tidying = asyncio.create_task(garbage.tidy(loaded, lambda: in_flight))
+
+    async def gone(ref: weakref.ref[Cycle]) -> None:
+        async with asyncio.timeout(30):
+            while ref() is not None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+
     try:
         await asyncio.sleep(0.1)
         assert not gc.get_freeze_count()
         loaded.set_result(None)
         await asyncio.sleep(0.1)
         assert gc.get_freeze_count() > 10_000
+        young = weakref.ref(Cycle())
+        await gone(young)
+        lasting = [Cycle() for _ in range(100)]
+        old = weakref.ref(lasting[0])
         await asyncio.sleep(0.2)
-        assert walks == 1, "once, and then not for a long time"
+        del lasting
+        await asyncio.sleep(0.2)
+        assert old() is not None, "it outlived a walk, and somebody asks"
         in_flight = 0
-        async with asyncio.timeout(30):
-            while walks < 3:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
+        await gone(old)
         in_flight = 1
-        await asyncio.sleep(0.05)
-        before = walks
+        lasting = [Cycle() for _ in range(100)]
+        old = weakref.ref(lasting[0])
         await asyncio.sleep(0.2)
-        assert walks == before
+        del lasting
+        await asyncio.sleep(0.2)
+        assert old() is not None
+        monkeypatch.setattr(garbage, "TOO_MUCH", 60)
+        await gone(old)
     finally:
         tidying.cancel()
-        gc.callbacks.remove(walked)
