@@ -8,7 +8,7 @@ now and then: six hundred thousand objects that live as long as the process, and
 So what is there after the start is taken out of it, and the rest is walked by the clock: the young five times a second,
 which takes two milliseconds or so under load, and what outlived that every five seconds. Who outlives that too is taken
 to live long, and out of it as well: a session of the driver that was at work just then is garbage nobody finds, some
-hundred objects every five seconds. Once there is much of that, everything is walked in a quiet moment.
+hundred objects every five seconds. After some minutes of that, everything is walked in a quiet moment.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ middle-aged until the start is over; one that nothing meets."""
 ROUND_SECONDS = 0.2
 ROUNDS = 25
 """What outlived walks of the young is walked every so many rounds."""
-MUCH, TOO_MUCH = 100_000, 3_000_000
-"""Objects taken out since everything was walked: worth a walk in a quiet moment; at any moment, some 500 MB."""
+MUCH, TOO_MUCH = 120, 17_280
+"""Such walks since everything was walked, while somebody asked: ten minutes of them are worth a walk in a quiet moment,
+a day of them at any. (Objects that were taken out cannot be counted: counting walks them.)"""
 QUIET_ROUNDS = 150
 """Nobody has asked for so many rounds: that is a quiet moment."""
 
@@ -52,7 +53,7 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
     await asyncio.wait([started])
     gc.freeze()  # without a walk, which would find hardly anything: somebody may be waiting already
     gc.set_threshold(YOUNG, NEVER, NEVER)
-    lived, quiet = gc.get_freeze_count(), 0
+    taken_out, quiet = 0, 0
     for number in count(1):
         await asyncio.sleep(ROUND_SECONDS)
         quiet = 0 if in_flight() else quiet + 1
@@ -61,7 +62,7 @@ async def tidy(started: asyncio.Future[Any], in_flight: Callable[[], int]) -> No
             continue
         gc.collect()
         gc.freeze()
-        taken_out = gc.get_freeze_count() - lived
-        if taken_out > TOO_MUCH or (taken_out > MUCH and quiet >= QUIET_ROUNDS):
+        taken_out += quiet < ROUNDS
+        if taken_out >= TOO_MUCH or (taken_out >= MUCH and quiet >= QUIET_ROUNDS):
             settle()
-            lived = gc.get_freeze_count()
+            taken_out = 0

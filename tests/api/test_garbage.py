@@ -70,7 +70,7 @@ async def test_who_outlives_a_walk_is_walked_again_in_a_quiet_moment_only(
     monkeypatch.setattr(garbage, "ROUND_SECONDS", 0.01)
     monkeypatch.setattr(garbage, "ROUNDS", 2)
     monkeypatch.setattr(garbage, "QUIET_ROUNDS", 3)
-    monkeypatch.setattr(garbage, "MUCH", 50)
+    monkeypatch.setattr(garbage, "MUCH", 3)
     garbage.leave_to_tidy()
     in_flight = 1
     loaded = asyncio.get_running_loop().create_future()
@@ -104,7 +104,7 @@ async def test_who_outlives_a_walk_is_walked_again_in_a_quiet_moment_only(
         del lasting
         await asyncio.sleep(0.2)
         assert old() is not None
-        monkeypatch.setattr(garbage, "TOO_MUCH", 60)
+        monkeypatch.setattr(garbage, "TOO_MUCH", 3)
         await gone(old)
     finally:
         tidying.cancel()
