@@ -137,7 +137,9 @@ def _headline(record: ServiceTimeRecord) -> Text:
     """`From … to … UTC that takes 4h30m of agreed service time from 2 services; of 4 targets 1 missed`."""
     text = Text(f"From {_minute(record['from'])} to {_minute(record['to'])} UTC that takes ", style="bold")
     text.append(f"{_length(record['lost'])} of agreed service time", "bold red" if record["services"] else "")
+    already = any(row["before"] == "down" for row in record["services"])
     text.append(f" from {plural(record['worked_out'], 'service')}", style="bold")
+    text.append(", without what is down already" if already else "", style="bold")
     if not record["judged"]:
         return text
     missed = [

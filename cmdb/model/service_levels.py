@@ -19,7 +19,14 @@ from zoneinfo import ZoneInfo
 
 from cmdb.model.items import Item
 from cmdb.model.outages import OUTAGE, Outage, measure_availability
-from cmdb.model.service_calendar import Calendars, ServiceCalendar, UnusableTerm, service_hours
+from cmdb.model.service_calendar import (
+    LONGEST,
+    Calendars,
+    ServiceCalendar,
+    UnusableTerm,
+    service_hours,
+    validity,
+)
 from cmdb.model.spans import NOTHING, Span, unite
 
 AVAILABILITY = "availability"
@@ -44,7 +51,7 @@ SECONDS = {
 class ServiceTarget:
     """A figure that time down can miss: a `share` of each `period` for availability, else the `limit` of one outage.
 
-    `priority`: it is about incidents of this priority only.
+    `priority`: it is about incidents of this priority only. `first`, `last`: the days on which it holds.
     """
 
     id: str
@@ -54,6 +61,8 @@ class ServiceTarget:
     share: float | None = None
     limit: timedelta | None = None
     priority: str | None = None
+    first: date | None = None
+    last: date | None = None
 
 
 def read_target(item: Item) -> ServiceTarget | None:
@@ -69,6 +78,7 @@ def read_target(item: Item) -> ServiceTarget | None:
         raise UnusableTerm("it has no target figure")
     unit, period = str(told.get("unit") or "").strip().lower(), str(told.get("period") or "month")
     priority = str(told["priority"]) if told.get("priority") else None
+    days = validity(item)
     if measure == AVAILABILITY:
         if unit not in SHARES:
             raise UnusableTerm(f"unit {unit[:20]!r} is none of an availability; name share or %")
@@ -77,14 +87,14 @@ def read_target(item: Item) -> ServiceTarget | None:
             raise UnusableTerm(f"an availability of {figure:g} is no share between 0 and 1")
         if period not in _PERIODS:
             raise UnusableTerm(f"period {period[:20]!r} is none of {', '.join(_PERIODS)}")
-        return ServiceTarget(item.id, item.name, measure, period, share=share, priority=priority)
+        return ServiceTarget(item.id, item.name, measure, period, share, None, priority, *days)
     seconds = SECONDS.get(unit) or SECONDS.get(unit.removesuffix("s"))
     if seconds is None:
         raise UnusableTerm(f"unit {unit[:20]!r} is no time; name second, minute, hour or day")
     if not 0 < figure * seconds < _MOST_SECONDS:
         raise UnusableTerm(f"{figure:g} {unit} is no time to restore anything in")
     limit = timedelta(seconds=figure * seconds)
-    return ServiceTarget(item.id, item.name, measure, period, limit=limit, priority=priority)
+    return ServiceTarget(item.id, item.name, measure, period, None, limit, priority, *days)
 
 
 def zone_of(calendars: Iterable[ServiceCalendar]) -> ZoneInfo:
@@ -95,7 +105,7 @@ def zone_of(calendars: Iterable[ServiceCalendar]) -> ZoneInfo:
 def holds(days: tuple[date | None, date | None], span: Span, zone: ZoneInfo) -> bool:
     """Whether any day from the first to the last of `days` (None: no bound) has a part of the span."""
     first, last = days
-    begins, ends = span.start.astimezone(zone).date(), span.end.astimezone(zone).date()
+    begins, ends = (moment.astimezone(zone).date() for moment in (span.start, span.end - _LEAST))
     return (first is None or first <= ends) and (last is None or begins <= last)
 
 
@@ -114,6 +124,12 @@ class ServiceAgreement:
         """Where its days begin."""
         return zone_of(self.calendars)
 
+    def while_holds(self, target: ServiceTarget) -> ServiceAgreement:
+        """The same for as long as one of its targets holds too."""
+        firsts = [day for day in (self.first, target.first) if day is not None]
+        lasts = [day for day in (self.last, target.last) if day is not None]
+        return replace(self, first=max(firsts, default=None), last=min(lasts, default=None))
+
     def holding(self, span: Span) -> Span | None:
         """The part of a span in which it holds; None where there is none."""
         start, end = span.start, span.end
@@ -126,10 +142,14 @@ class ServiceAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevels:
-    """What is agreed about one service. `own`: its own calendars, which go before those of its agreements."""
+    """What is agreed about one service. `own`: its own calendars, which go before those of its agreements.
+
+    `unknown`: nobody knows when it is to be there, since of the calendars that say so none can be used.
+    """
 
     own: Calendars = frozenset()
     agreements: tuple[ServiceAgreement, ...] = ()
+    unknown: bool = False
 
     @property
     def calendars(self) -> Calendars:
@@ -284,7 +304,7 @@ class _Judging:
             outlook
             for agreement in levels.agreements
             for target in agreement.targets
-            if (outlook := self._outlook(agreement, target, ended)) is not None
+            if (outlook := self._outlook(agreement.while_holds(target), target, ended)) is not None
         ]
         return ServiceLoss(service, agreed, tuple(targets))
 
@@ -336,20 +356,35 @@ class _Judging:
         holding = agreement.holding(self._failure.span)
         if holding is None:
             return None
-        recorded = (Span(o.start, o.end) for o in outages if o.kind == OUTAGE and o.end is not None)
-        whole = next(span for span in unite([*recorded, holding]) if span.end >= holding.end)
-        down = [
-            measure_availability(outages, span, hours=self._hours_of(agreement.calendars, span)).agreed
-            if span.start < span.end
-            else NOTHING
-            for span in (Span(whole.start, holding.start), holding)
-        ]
-        return TargetOutlook(agreement.id, target, None, holding, limit, down[0], down[1])
+        start, now = holding.start, self._failure.now
+        begun = min(
+            (
+                o.start
+                for o in outages
+                if o.kind == OUTAGE and o.end is not None and o.start < start
+                if start < o.end or start == o.end == now  # which still runs
+            ),
+            default=start,
+        )
+        before = agreement.holding(Span(max(begun, start - LONGEST), start)) if begun < start else None
+        return TargetOutlook(
+            agreement.id,
+            target,
+            None,
+            holding,
+            limit,
+            self._agreed(agreement, before, outages) if before is not None else NOTHING,
+            self._agreed(agreement, holding, outages),
+        )
+
+    def _agreed(self, agreement: ServiceAgreement, span: Span, outages: Sequence[Outage]) -> timedelta:
+        return measure_availability(outages, span, hours=self._hours_of(agreement.calendars, span)).agreed
 
 
 _PERIODS = ("day", "week", "month", "quarter", "year")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MOST_SECONDS = 86_400 * 366 * 100
+_LEAST = timedelta(microseconds=1)
 
 
 def _period_at(agreement: ServiceAgreement, target: ServiceTarget, moment: datetime) -> tuple[str, Span]:

@@ -40,6 +40,7 @@ CUSTOMER = "customer"
 """The kind of an agreement with a customer; also that of one that says nothing."""
 UNSETTLED = frozenset({"draft", "terminated"})
 """Lifecycles in which an agreement does not hold, whatever its days say."""
+HOURS_UNKNOWN = "its hours are unknown: of its service calendars none can be used"
 MOST_CALENDARS, MOST_TARGETS = 10, 100
 """Of one service or agreement; those beyond are set aside."""
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class _Reading:
     see: See
     items: dict[str, Item] = field(default_factory=dict)
     set_aside: dict[str, SetAside] = field(default_factory=dict)
-    _read: dict[tuple[str, str], object] = field(default_factory=dict)
+    _read: dict[str, object] = field(default_factory=dict)
 
     def levels(
         self,
@@ -124,7 +125,8 @@ class _Reading:
                 if self._in_force(item) and item.attributes.get("kind", CUSTOMER) == CUSTOMER
                 if (agreement := self._agreement(item, own, theirs, clauses)) is not None
             ]
-            levels[service] = ServiceLevels(own or frozenset(), tuple(agreed))
+            unknown = not own and not agreed and (own is None or self._left_hours_out(governed))
+            levels[service] = ServiceLevels(own or frozenset(), tuple(agreed), unknown)
         return AgreedLevels(levels, self.items, self.set_aside)
 
     def _agreement(
@@ -136,14 +138,13 @@ class _Reading:
         if days is None or not holds(days, self.during, zone_of(calendars or ())):
             return None
         if calendars is None:
-            self._leave_out(item, "its hours are unknown: of its service calendars none can be used")
+            self._leave_out(item, HOURS_UNKNOWN)
             return None
         self.items[item.id] = item
         zone, targets = zone_of(calendars), list[ServiceTarget]()
         for clause in map(self.see, clauses.get(item.id, ())):
             target = self._once(clause, read_target) if self._in_force(clause) else None
-            days_of_target = self._once(clause, validity, "days")
-            if target is None or days_of_target is None or not holds(days_of_target, self.during, zone):
+            if target is None or not holds((target.first, target.last), self.during, zone):
                 continue
             if len(targets) == MOST_TARGETS:
                 self._leave_out(clause, f"its agreement has more than {MOST_TARGETS} targets")
@@ -153,30 +154,43 @@ class _Reading:
         return ServiceAgreement(item.id, calendars, tuple(targets), *days)
 
     def _calendars(self, items: Iterable[Item]) -> Calendars | None:
-        """Those that hold and can be read; None where there are some and none of them does."""
+        """Those that can be read; None where there are some, and none that can be holds at any time of the span.
+
+        One that does not is wanted all the same: the period of a target is longer.
+        """
         found = [self.see(item) for item in items]
         usable = [
             calendar
             for item in found
             if self._in_force(item)
             if (calendar := self._once(item, read_calendar)) is not None
-            if holds((calendar.first, calendar.last), self.during, calendar.zone)
         ]
+        holding = [c for c in usable if holds((c.first, c.last), self.during, c.zone)]
+        if found and not holding:
+            for item in found:
+                self._leave_out(item, "it does not hold then")
+            return None
+        usable.sort(key=lambda calendar: (calendar not in holding, calendar.id))
         for item in found[MOST_CALENDARS:]:
             self._leave_out(item, f"more than {MOST_CALENDARS} calendars are of one service or agreement")
-        return None if found and not usable else frozenset(usable[:MOST_CALENDARS])
+        return frozenset(usable[:MOST_CALENDARS])
 
-    def _once(self, item: Item, read: Callable[[Item], T], what: str = "") -> T | None:
-        """What an item tells of; None, and noted, where that makes no sense. `what` tells two readings of one apart."""
-        key = item.id, what
-        if key not in self._read:
+    def _once(self, item: Item, read: Callable[[Item], T]) -> T | None:
+        """What an item tells of; None, and noted, where that makes no sense."""
+        if item.id not in self._read:
             try:
-                self._read[key] = read(item)
+                self._read[item.id] = read(item)
             except UnusableTerm as error:
                 self._leave_out(item, str(error))
-                self._read[key] = None
-        found: Any = self._read[key]
+                self._read[item.id] = None
+        found: Any = self._read[item.id]
         return cast("T | None", found)
+
+    def _left_hours_out(self, governed: Iterable[Item]) -> bool:
+        """Whether an agreement among these was set aside for its hours."""
+        return any(
+            item.id in self.set_aside and self.set_aside[item.id].reason == HOURS_UNKNOWN for item in governed
+        )
 
     def _leave_out(self, item: Item, reason: str) -> None:
         self.set_aside.setdefault(item.id, SetAside(item.id, item.name, reason))

@@ -5,7 +5,7 @@ driver's: some fifty objects a statement that refer to each other, thousands a s
 Left to itself Python looks so often that many of them are still alive, and grow old; and the old it walks all at once,
 now and then: six hundred thousand objects that live as long as the process, and 400 ms in the middle of a request.
 
-So what is there after the start is taken out of it, and the rest is walked by the clock: the young ten times a second,
+So what is there after the start is taken out of it, and the rest is walked by the clock: the young five times a second,
 which takes two milliseconds or so under load, and what outlived that every five seconds. Who outlives that too is taken
 to live long, and out of it as well: a session of the driver that was at work just then is garbage nobody finds, some
 hundred objects every five seconds. After some minutes of that, everything is walked in a quiet moment.
@@ -22,13 +22,13 @@ from typing import Any
 YOUNG, MIDDLE_AGED, NEVER = 2_000, 3, 100_000
 """Thresholds of generations: of the young, which a burst of objects meets, and which takes two milliseconds; of the
 middle-aged until the start is over; one that nothing meets."""
-ROUND_SECONDS = 0.1
-ROUNDS = 50
+ROUND_SECONDS = 0.2
+ROUNDS = 25
 """What outlived walks of the young is walked every so many rounds."""
 MUCH, TOO_MUCH = 120, 17_280
 """Such walks since everything was walked, while somebody asked: ten minutes of them are worth a walk in a quiet moment,
 a day of them at any. (Objects that were taken out cannot be counted: counting walks them.)"""
-QUIET_ROUNDS = 300
+QUIET_ROUNDS = 150
 """Nobody has asked for so many rounds: that is a quiet moment."""
 
 

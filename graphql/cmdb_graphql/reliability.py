@@ -29,6 +29,8 @@ Info = strawberry.Info[Context, None]
 Described = strawberry.argument
 
 MAX_FIGURES = 1_000
+FIRST_YEAR = 2
+"""So that the days around a moment, in any time zone, are days that there are."""
 
 
 @strawberry.enum(description="What a component figure rests on, strongest first.")
@@ -198,6 +200,8 @@ class ReliabilityQueries:
         reader = context.reader(at)
         start, until = parse_instant(from_), await moment_of(context, at)
         period = Span(start, min(parse_instant(to), until) if to is not None else until)
+        if period.start.year < FIRST_YEAR:
+            raise BadRequest(f"the period begins in the year {period.start.year}; begin later")
         if period.start >= period.end:
             raise BadRequest(
                 f"the period from {from_} to {format_instant(period.end)} is empty; begin earlier"
@@ -209,6 +213,11 @@ class ReliabilityQueries:
             raise NotFound("item", item_id[:80], "it is not there, or not at that moment")
         read = await read_service_levels(reader, catalogue, [item_id], period, context.visible, targets=False)
         levels = read.services[item_id]
+        if levels.unknown:
+            aside = "; ".join(f"{found.name}: {found.reason}" for found in read.set_aside.values())
+            raise BadRequest(
+                f"the service hours are unknown in that period ({aside}); repair these or take them away"
+            )
         found = (await read_service_outages(reader, catalogue, [item_id], period, context.visible))[item_id]
         agreed = context.visible(item).attributes.get("availability_target")
         target = agreed if isinstance(agreed, float) and 0.0 <= agreed <= 1.0 else None

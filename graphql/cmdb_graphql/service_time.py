@@ -32,7 +32,7 @@ from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import ItemSummary
 from cmdb_graphql.impact_answer import Answer, ImpactState, checked_page
 from cmdb_graphql.pacing import paced
-from cmdb_graphql.reliability import length, moment_of
+from cmdb_graphql.reliability import FIRST_YEAR, length, moment_of
 from cmdb_graphql.scalars import DateTime, Duration
 from cmdb_graphql.service_hours import ServiceHoursType, SetAsideType
 
@@ -40,8 +40,8 @@ MAX_SERVICES = 1_000
 AT_ONCE = 100
 """Services that are read and worked out in one go."""
 MAX_DAYS = 366
-FIRST_YEAR, LAST_YEAR = 2, 9_997
-"""So that the years around it, in any time zone, are years that there are."""
+LAST_YEAR = 9_997
+"""So that the years after it are years that there are."""
 BUDGET_SHARE = 0.5
 """Of the time a request may take: after it, further services are left out, and that is said."""
 UNUSABLE_OUTAGE = "the outage ends before it begins, or is closed without an end"

@@ -25,6 +25,11 @@ QUERY = """query Q($down: [ID!]!, $already: [ID!], $from: DateTime!, $to: DateTi
     setAside { name reason } } } }"""
 
 
+MEASURED = """query M($service: ID!, $from: DateTime!, $to: DateTime) {
+  measuredAvailability(service: $service, from: $from, to: $to) {
+    availability agreed down calendars { name timeZone } setAside { name } } }"""
+
+
 async def agreed_shop(api: Api) -> dict[str, str]:
     """A shop with an agreement in office hours in Berlin, a club with nothing agreed, on one host."""
     ids = {
@@ -223,6 +228,10 @@ async def test_an_agreement_whose_hours_are_unknown_is_set_aside_and_not_round_t
     assert ("SLA Shop", "its hours are unknown: of its service calendars none can be used") in [
         (term["name"], term["reason"]) for term in found["setAside"]
     ]
+    assert {term["name"] for term in found["setAside"]} == {"SLA Shop", "Office hours"}
+    measured = await api.answer(MEASURED, {"service": ids["shop"], "from": "2026-03-02T00:00:00Z"})
+    assert "service hours are unknown" in measured["errors"][0]["message"]
+    assert "Office hours" in measured["errors"][0]["message"]
 
 
 async def test_what_others_owe_us_is_not_agreed_service_time(api: Api) -> None:
@@ -351,11 +360,8 @@ async def test_measured_availability_goes_by_the_service_hours(api: Api) -> None
     ids = await agreed_shop(api)
     times = {"startedAt": "2026-03-02T06:00:00Z", "endedAt": "2026-03-02T09:00:00Z", "lifecycle": "ENDED"}
     await api.relate("Affects", await api.create("Outage", name="o", number="o", **times), ids["shop"])
-    query = """query M($service: ID!, $from: DateTime!, $to: DateTime) {
-      measuredAvailability(service: $service, from: $from, to: $to) {
-        availability agreed down calendars { name timeZone } setAside { name } } }"""
     week = {"from": "2026-03-02T00:00:00Z", "to": "2026-03-09T00:00:00Z"}
-    measured = (await api.data(query, {"service": ids["shop"], **week}))["measuredAvailability"]
+    measured = (await api.data(MEASURED, {"service": ids["shop"], **week}))["measuredAvailability"]
     assert measured == {
         "availability": 0.96,
         "agreed": "PT50H",
@@ -363,4 +369,23 @@ async def test_measured_availability_goes_by_the_service_hours(api: Api) -> None
         "calendars": [{"name": "Office hours", "timeZone": "Europe/Berlin"}],
         "setAside": [],
     }
-    assert await api.code(query, {"service": ids["shop"], "from": "1990-01-01T00:00:00Z"}) == "BAD_REQUEST"
+    for year in ("0001", "0002", "1990"):
+        far = {"service": ids["shop"], "from": f"{year}-01-01T00:00:00Z"}
+        assert await api.code(MEASURED, far) == "BAD_REQUEST"
+
+
+async def test_a_calendar_that_follows_another_is_one_with_it_over_a_year(api: Api) -> None:
+    ids = await agreed_shop(api)
+    update = """mutation M($id: ID!, $input: ServiceCalendarUpdateInput!) {
+      updateServiceCalendar(id: $id, input: $input) { revision } }"""
+    await api.data(update, {"id": ids["hours"], "input": {"hours": None, "validUntil": "2026-10-31"}})
+    after = await api.create(
+        "ServiceCalendar", name="Since November", timeZone="Europe/Berlin", validFrom="2026-11-01"
+    )
+    await api.relate("GovernedBy", ids["sla"], after)
+    yearly = await api.create(
+        "ServiceLevelTarget", name="Year", measure="AVAILABILITY", target=0.99, period="YEAR"
+    )
+    await api.relate("TargetOf", yearly, ids["sla"])
+    [year] = [row for row in (await asked(api, ids))["targets"] if row["period"] == "2026"]
+    assert year["allowed"] == "PT87H36M"

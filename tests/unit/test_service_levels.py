@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from cmdb.model.service_levels import (
     ServiceLevels,
     ServiceTarget,
     TargetOutlook,
+    holds,
     periods_of,
     read_target,
     service_losses,
@@ -155,6 +157,38 @@ def test_a_time_to_restore_counts_from_the_beginning_of_an_outage_that_goes_on()
     assert (found.before, found.lost, found.outlook) == (3 * HOUR, 2 * HOUR, Outlook.BROKEN)
     later = only(judged(levels(restore), failing("2026-11-24T13:00:00", "2026-11-24T14:00:00"), running))
     assert (later.before, later.lost) == (timedelta(), HOUR)
+    ended = [Outage("o", "outage", at("2026-11-24T09:00:00"), at("2026-11-24T12:00:00"))]
+    later_on = failing("2026-11-24T12:00:00", "2026-11-24T14:00:00", now="2026-11-24T12:01:00")
+    after = only(judged(levels(restore), later_on, ended))
+    assert after.before == timedelta(), "another outage, if it had ended"
+
+
+def test_an_outage_that_nobody_closed_for_years_and_one_older_than_the_agreement_break_nothing_else() -> None:
+    restore = target(measure="recovery_time", target=4, unit="h")
+    old = [Outage("o", "outage", at("2011-01-01T00:00:00"))]
+    failure = failing("2026-11-10T10:00:00", "2026-11-10T12:00:00", now="2026-11-10T11:00:00")
+    found = only(judged(levels(restore, calendars=frozenset({office()})), failure, old))
+    assert found.outlook is Outlook.BROKEN_BEFORE
+    night = [Outage("o", "outage", at("2026-11-09T20:00:00"), at("2026-11-10T10:30:00"))]
+    young = only(judged(levels(restore, first=date(2026, 11, 10)), failure, night))
+    assert young.before == 10 * HOUR
+
+
+def test_a_target_holds_from_its_first_day_to_its_last() -> None:
+    old = target(measure="availability", target=0.99, valid_until="2026-10-31")
+    new = target(measure="availability", target=0.99, valid_from="2026-11-01")
+    failure = failing("2026-10-31T23:00:00", "2026-11-01T05:00:00")
+    assert [(row.label, row.lost) for row in judged(levels(old, new), failure)] == [
+        ("2026-10", HOUR),
+        ("2026-11", 5 * HOUR),
+    ]
+
+
+def test_the_end_of_a_span_is_not_its_last_day() -> None:
+    october = Span(at("2026-10-01T00:00:00"), at("2026-11-01T00:00:00"))
+    assert not holds((date(2026, 11, 1), None), october, ZoneInfo("UTC"))
+    assert holds((date(2026, 10, 31), None), october, ZoneInfo("UTC"))
+    assert not holds((None, date(2026, 9, 30)), october, ZoneInfo("UTC"))
 
 
 def test_a_failure_uses_up_what_a_month_allows() -> None:
