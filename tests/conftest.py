@@ -87,6 +87,6 @@ async def clean_neo4j(neo4j_server: Neo4jAddress) -> Neo4jAddress:
 @pytest_asyncio.fixture(loop_scope="session")
 async def store(clean_neo4j: Neo4jAddress) -> AsyncIterator[Store]:
     """An open store on a clean graph with the built-in catalogue."""
-    opened = await Store.open(clean_neo4j.uri, clean_neo4j.user, clean_neo4j.password)
+    opened = await Store.open(clean_neo4j.uri, clean_neo4j.user, clean_neo4j.password, deadline=60)
     yield opened
     await opened.close()

@@ -93,6 +93,8 @@ def url(neo4j_server: Neo4jAddress, data_dir: Path) -> Iterator[str]:
         "CMDB_NEO4J_URI": neo4j_server.uri,
         "CMDB_NEO4J_USER": neo4j_server.user,
         "CMDB_NEO4J_PASSWORD": neo4j_server.password,
+        "CMDB_NEO4J_DEADLINE": "60",  # patience for a busy machine
+        "CMDB_REQUEST_DEADLINE": "60",
     }
     log = data_dir / "log"
     with log.open("wb") as stream:
