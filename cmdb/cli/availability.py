@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, session
-from cmdb.cli.terminal import plural, shown, survival
+from cmdb.cli.terminal import plain_table, plural, shown, survival
 
 AVAILABILITY = """
 query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
@@ -129,7 +129,7 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _single_points(answer: Mapping[str, Any]) -> Table:
     points: Sequence[Mapping[str, Any]] = answer["singlePointsOfFailure"]
-    table = _table("Single points of failure", ("name", "class", "acts through"))
+    table = plain_table("Single points of failure", ("name", "class", "acts through"))
     for point in points:
         through = Text(shown(point["dominating"]["name"]))
         if point["defeats"] is not None:
@@ -142,7 +142,7 @@ def _single_points(answer: Mapping[str, Any]) -> Table:
 
 
 def _components(components: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("What its downtime hangs on", ("name", "class", "share", "", "down alone"))
+    table = plain_table("What its downtime hangs on", ("name", "class", "share", "", "down alone"))
     for component in components:
         share = min(1.0, component["criticality"])
         own = Text(f"{component['unavailability']:.2e}")
@@ -159,7 +159,7 @@ def _components(components: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _improvements(gains: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("What would buy most", ("name", "class", "make it", "saves a year"))
+    table = plain_table("What would buy most", ("name", "class", "make it", "saves a year"))
     words = {"REDUNDANT": "redundant", "TWICE_AS_RELIABLE": "twice as reliable"}
     for gain in gains:
         table.add_row(
@@ -172,17 +172,10 @@ def _improvements(gains: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _cut_sets(sets: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("Failures that take it down together", ("probability", "items"))
+    table = plain_table("Failures that take it down together", ("probability", "items"))
     for cut in sets:
         names = " + ".join(shown(item["name"]) for item in cut["items"])
         table.add_row(f"{cut['probability']:.2e}", names)
-    return table
-
-
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, header_style="dim", overflow="fold")
     return table
 
 

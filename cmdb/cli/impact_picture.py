@@ -18,7 +18,7 @@ from cmdb.cli.records import (
     ServiceRecord,
 )
 from cmdb.cli.service_time import service_time_picture
-from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, plural, shown, state_text
+from cmdb.cli.terminal import LAYER_STYLES, STATE_STYLES, plain_table, plural, shown, state_text
 
 _MEMBERS_SHOWN = 4
 _REASONS_SHOWN = 2
@@ -107,7 +107,7 @@ def _services(services: Sequence[ServiceRecord], rows: int | None) -> Iterator[R
     if suffering:
         counts = Counter(service["state"] for service in suffering)
         title = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in counts.items())
-        table = _table(f"Services: {title}", "bold", ("state", "service", "class", "because"))
+        table = plain_table(f"Services: {title}", ("state", "service", "class", "because"))
         for service in suffering[:rows]:
             name = Text(shown(service["name"]), style="bold")
             kind = Text(service.get("class", ""), style="dim")
@@ -123,15 +123,8 @@ def _services(services: Sequence[ServiceRecord], rows: int | None) -> Iterator[R
         yield Text.assemble((f"Unharmed, {plural(len(saved), 'service')}: ", "bold green"), named + more)
 
 
-def _table(title: str, style: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style=style, box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, header_style="dim", overflow="fold")
-    return table
-
-
 def _affected(state: str, affected: Sequence[AffectedRecord], rows: int | None) -> Table:
-    table = _table(_HEADINGS[state], STATE_STYLES[state][1], ("name", "class", "because"))
+    table = plain_table(_HEADINGS[state], ("name", "class", "because"), STATE_STYLES[state][1])
     for item in affected[:rows]:
         name = Text(shown(item["name"]), style=LAYER_STYLES.get(item.get("layer", ""), ""))
         table.add_row(name, Text(item["class"], style="dim"), _reasons(item["because"]))

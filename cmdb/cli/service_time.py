@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmdb.cli.records import LostTimeRecord, ServiceTimeRecord, TargetOutlookRecord
-from cmdb.cli.terminal import plural, shown
+from cmdb.cli.terminal import plain_table, plural, shown
 from cmdb.errors import InvalidValue
 from cmdb.model.values import VALUE_TYPES, format_instant, parse_instant
 
@@ -156,7 +156,7 @@ def _headline(record: ServiceTimeRecord) -> Text:
 
 
 def _services(services: list[LostTimeRecord]) -> Table:
-    table = _table("Agreed service time lost", ("service", "class", "lost", "service hours"))
+    table = plain_table("Agreed service time lost", ("service", "class", "lost", "service hours"))
     for row in services:
         name = Text(shown(row["service"]["name"]), style="bold")
         if row["before"] == "down":
@@ -172,7 +172,7 @@ def _services(services: list[LostTimeRecord]) -> Table:
 
 def _targets(targets: list[TargetOutlookRecord]) -> Table:
     headings = ("target", "goal", "priority", "of", "in", "allowed", "down before", "lost", "left")
-    table = _table("Service level targets", ("", *headings))
+    table = plain_table("Service level targets", ("", *headings))
     for row in targets:
         sign, style = _SIGNS[row["outlook"]]
         goal = f"{row['goal'] * 100:.6g} %" if row["goal"] is not None else _length(row["allowed"])
@@ -188,13 +188,6 @@ def _targets(targets: list[TargetOutlookRecord]) -> Table:
             _length(row["lost"]),
             Text(_length(row["left"]), style=style),
         )
-    return table
-
-
-def _table(title: str, headings: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, header_style="dim", overflow="fold")
     return table
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -79,6 +80,14 @@ def survival(failures: int, *, at_least: bool) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 item`, `2 items`; thousands apart."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def plain_table(title: str, headings: Sequence[str], style: str = "bold") -> Table:
+    """A table without lines under a title, whose columns fold what is too long."""
+    table = Table(title=title, title_justify="left", title_style=style, box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, header_style="dim", overflow="fold")
+    return table
 
 
 def picture_console() -> Console:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
+from cmdb.model.calendar_periods import PERIODS, midnight, period_at
 from cmdb.model.items import Item
 from cmdb.model.outages import OUTAGE, Outage, measure_availability
 from cmdb.model.service_calendar import (
@@ -85,8 +86,8 @@ def read_target(item: Item) -> ServiceTarget | None:
         share = figure * SHARES[unit]
         if not 0 <= share <= 1:
             raise UnusableTerm(f"an availability of {figure:g} is no share between 0 and 1")
-        if period not in _PERIODS:
-            raise UnusableTerm(f"period {period[:20]!r} is none of {', '.join(_PERIODS)}")
+        if period not in PERIODS:
+            raise UnusableTerm(f"period {period[:20]!r} is none of {', '.join(PERIODS)}")
         return ServiceTarget(item.id, item.name, measure, period, share, None, priority, *days)
     seconds = SECONDS.get(unit) or SECONDS.get(unit.removesuffix("s"))
     if seconds is None:
@@ -134,9 +135,9 @@ class ServiceAgreement:
         """The part of a span in which it holds; None where there is none."""
         start, end = span.start, span.end
         if self.first is not None:
-            start = max(start, _midnight(self.first, self.zone))
+            start = max(start, midnight(self.first, self.zone))
         if self.last is not None:
-            end = min(end, _midnight(self.last + timedelta(days=1), self.zone))
+            end = min(end, midnight(self.last + timedelta(days=1), self.zone))
         return Span(start, end) if start < end else None
 
 
@@ -263,8 +264,8 @@ def touched_by(services: Iterable[ServiceLevels], failure: Span) -> Span:
     end of the last."""
     ends = [
         (
-            _period_at(agreement, target, failure.start)[1].start,
-            _period_at(agreement, target, failure.end)[1].end,
+            period_at(target.period, failure.start, agreement.zone)[1].start,
+            period_at(target.period, failure.end, agreement.zone)[1].end,
         )
         for agreement in {a for levels in services for a in levels.agreements}
         for target in agreement.targets
@@ -282,7 +283,7 @@ def periods_of(
     """The calendar periods that a failure touches, in order, with their labels."""
     moment = failure.start
     while moment < failure.end:
-        label, period = _period_at(agreement, target, moment)
+        label, period = period_at(target.period, moment, agreement.zone)
         yield label, period
         moment = period.end
 
@@ -381,47 +382,5 @@ class _Judging:
         return measure_availability(outages, span, hours=self._hours_of(agreement.calendars, span)).agreed
 
 
-_PERIODS = ("day", "week", "month", "quarter", "year")
-_MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _MOST_SECONDS = 86_400 * 366 * 100
 _LEAST = timedelta(microseconds=1)
-
-
-def _period_at(agreement: ServiceAgreement, target: ServiceTarget, moment: datetime) -> tuple[str, Span]:
-    """The calendar period of a target that a moment lies in."""
-    zone = agreement.zone
-    begin, after = _around(target.period, moment.astimezone(zone).date())
-    return _label(target.period, begin), Span(_midnight(begin, zone), _midnight(after, zone))
-
-
-def _around(period: str, day: date) -> tuple[date, date]:
-    """The first day of the calendar period that a day lies in, and the first of the next; weeks begin on Monday."""
-    if period == "day":
-        return day, day + timedelta(days=1)
-    if period == "week":
-        monday = day - timedelta(days=day.weekday())
-        return monday, monday + timedelta(days=7)
-    months = _MONTHS[period]
-    first = (day.month - 1) // months * months
-    after = day.year * 12 + first + months
-    return date(day.year, first + 1, 1), date(after // 12, after % 12 + 1, 1)
-
-
-def _label(period: str, begin: date) -> str:
-    """As ISO 8601 has it, and quarters as 2026-Q4."""
-    match period:
-        case "day":
-            return begin.isoformat()
-        case "week":
-            year, week, _ = begin.isocalendar()
-            return f"{year}-W{week:02}"
-        case "month":
-            return begin.isoformat()[:7]
-        case "quarter":
-            return f"{begin.year}-Q{(begin.month + 2) // 3}"
-        case _:
-            return str(begin.year)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)

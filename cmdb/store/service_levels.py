@@ -171,8 +171,10 @@ class _Reading:
                 self._leave_out(item, "it does not hold then")
             return None
         usable.sort(key=lambda calendar: (calendar not in holding, calendar.id))
-        for item in found[MOST_CALENDARS:]:
-            self._leave_out(item, f"more than {MOST_CALENDARS} calendars are of one service or agreement")
+        beyond = {calendar.id for calendar in usable[MOST_CALENDARS:]}
+        for item in found:
+            if item.id in beyond:
+                self._leave_out(item, f"more than {MOST_CALENDARS} calendars are of one service or agreement")
         return frozenset(usable[:MOST_CALENDARS])
 
     def _once(self, item: Item, read: Callable[[Item], T]) -> T | None:

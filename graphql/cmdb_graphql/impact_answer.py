@@ -13,6 +13,7 @@ import strawberry
 
 from cmdb.errors import BadRequest
 from cmdb.model.packed_topology import PackedTopology
+from cmdb.store.service_levels import APPLIES_TO, GOVERNED_BY
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence
 from cmdb_graphql.graph import ItemSummary
@@ -213,8 +214,8 @@ class Answer:
         impact, topology = self.impact, self.impact.topology
         places = impact.of_kind(lambda kind: kind.class_name in self._services)
         down = impact.nodes[places[impact.codes[places] == CODES[State.DOWN]]]
-        governed, _ = topology.hops(down, lambda label: label.type == "GOVERNED_BY")
-        subject, _ = topology.hops(down, lambda label: label.type == "APPLIES_TO", backwards=True)
+        governed, _ = topology.hops(down, lambda label: label.type == GOVERNED_BY)
+        subject, _ = topology.hops(down, lambda label: label.type == APPLIES_TO, backwards=True)
         agreed = np.isin(down, np.concatenate([governed, subject]))
         return len(down), [topology.id_of(number) for number in down[agreed].tolist()]
 

@@ -234,6 +234,18 @@ async def test_an_agreement_whose_hours_are_unknown_is_set_aside_and_not_round_t
     assert "Office hours" in measured["errors"][0]["message"]
 
 
+async def test_of_too_many_calendars_those_that_do_not_hold_are_set_aside_first(api: Api) -> None:
+    ids = await agreed_shop(api)
+    for number in range(11):
+        ended = {"validUntil": "2026-01-31"} if number == 0 else {}
+        one = await api.create("ServiceCalendar", name=f"Calendar {number:02}", **ended)
+        await api.relate("AppliesTo", one, ids["club"])
+    found = await asked(api, ids)
+    assert [term["name"] for term in found["setAside"]] == ["Calendar 00"]
+    [club] = [row for row in found["services"] if row["service"]["name"] == "Club"]
+    assert (club["lost"], len(club["calendars"])) == ("PT6H", 10)
+
+
 async def test_what_others_owe_us_is_not_agreed_service_time(api: Api) -> None:
     ids = await agreed_shop(api)
     for class_name, fields in (
