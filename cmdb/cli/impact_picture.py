@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cmdb.cli.records import (
     AffectedRecord,
+    DownRecord,
     FactRecord,
     ImpactRecord,
     MemberRecord,
@@ -31,6 +32,8 @@ _HEADINGS = {"down": "Down", "degraded": "Degraded", "at_risk": "At risk"}
 def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[RenderableType]:
     """The whole answer; of each list at most `rows` (None: all). Services that redundancy saved are named in a line."""
     yield verdict(impact)
+    if impact.get("already_down_by"):
+        yield _on_record(impact["already_down_by"])
     if impact["services"]:
         yield Text()
         yield from _services(impact["services"], rows)
@@ -81,8 +84,15 @@ def _parties(impact: ImpactRecord) -> Iterator[RenderableType]:
 
 def verdict(impact: ImpactRecord) -> Text:
     """`If muc-pdu-a fails: 6 down, 2 at risk, 31 protected (revision 12)`; the failed CIs count as down."""
-    names = [shown(item["name"]) for item in impact["failed"]]
-    text = Text(f"If {_listed(names)} {'fails' if len(names) == 1 else 'fail together'}: ", style="bold")
+    recorded = impact.get("failed_by_records", [])
+    names = [shown(item["name"]) for item in impact["failed"] if item not in recorded]
+    if names:
+        text = Text(f"If {_listed(names)} {'fails' if len(names) == 1 else 'fail together'}", style="bold")
+        text.append(f", with {len(recorded):,} more down on record: " if recorded else ": ")
+    else:
+        text = Text(
+            "Down now by the records: " if recorded else "By the records nothing is down", style="bold"
+        )
     parts = [
         (state, number) for state, number in impact["counts"].items() if number and state in STATE_STYLES
     ]
@@ -90,6 +100,20 @@ def verdict(impact: ImpactRecord) -> Text:
         text.append(f"{number:,} {state.replace('_', ' ')}", style=STATE_STYLES[state][1])
         text.append(", " if index + 1 < len(parts) else "")
     text.append(f"  (revision {impact['revision']})", style="dim")
+    return text
+
+
+def _on_record(records: Sequence[DownRecord]) -> Text:
+    """The records that say what is down already, with what each says."""
+    told = [
+        Text(shown(record["name"]))
+        .append(f" {record['class'].lower()}", "dim")
+        .append(f" ({_listed([shown(item['name']) for item in record['items']])})")
+        for record in records[:_NAMES_SHOWN]
+    ]
+    text = Text("On record: ", style="bold").append_text(Text(", ").join(told))
+    if len(records) > _NAMES_SHOWN:
+        text.append(f" and {len(records) - _NAMES_SHOWN:,} more")
     return text
 
 

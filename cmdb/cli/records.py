@@ -80,7 +80,7 @@ PartyRecord = TypedDict("PartyRecord", {"id": str, "class": str, "name": str, "w
 
 
 TermRecord = TypedDict("TermRecord", {"id": str, "class": str, "name": str})
-"""A service, an agreement or a target."""
+"""An item of an answer, named."""
 
 
 class LostTimeRecord(TypedDict):
@@ -138,11 +138,16 @@ ServiceTimeRecord = TypedDict(
 """What a failure from-to takes of agreed service time; the first 100 services and targets."""
 
 
+DownRecord = TypedDict("DownRecord", {"id": str, "class": str, "name": str, "items": list[TermRecord]})
+"""An outage, change or incident, and what it says is down."""
+
+
 class ImpactRecord(TypedDict):
     """`cmdb impact`: who is in which state if the `failed` fail together.
 
     `added`: how many are worse off than with what was down already. `truncated`: the lists by state are not whole.
-    `service_time`: where it was said how long the failure lasts.
+    `service_time`: where it was said how long the failure lasts. `already_down_by`: where records were asked what is
+    down, those that say so (the first 100); `failed_by_records`: of the failed those that nobody named.
     """
 
     revision: int
@@ -159,6 +164,8 @@ class ImpactRecord(TypedDict):
     owners: list[PartyRecord]
     agreements: list[PartyRecord]
     service_time: NotRequired[ServiceTimeRecord]
+    already_down_by: NotRequired[list[DownRecord]]
+    failed_by_records: NotRequired[list[ItemRecord]]
 
 
 class ArticulationPointRecord(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -22,16 +23,19 @@ from cmdb.cli.service_time import SERVICE_TIME, failure_time, service_time_recor
 from cmdb.cli.session import AsOfOption, JsonOption, Session, as_of_input, item_record, session
 
 _ASKED = """(
-  $down: [ID!]!, $already: [ID!], $pinned: [ID!], $types: [String!], $confidence: Confidence!, $asOf: AsOf%s
+  $down: [ID!]!, $already: [ID!], $records: [DownRecord!], $pinned: [ID!], $types: [String!],
+  $confidence: Confidence!, $asOf: AsOf%s
 ) {
   impact(
-    down: $down, alreadyDown: $already, pinned: $pinned, types: $types, minimumConfidence: $confidence, asOf: $asOf
+    down: $down, alreadyDown: $already, alreadyDownBy: $records, pinned: $pinned, types: $types,
+    minimumConfidence: $confidence, asOf: $asOf
   ) { %s }
 }"""
 _REASONS = "because { code group required up members { id name state } }"
 _VERDICT = f"""
     revision added
     failed {{ id class name layer lifecycle }}
+    alreadyDownBy(first: 100) {{ id class name items {{ id class name }} }}
     counts {{ down degraded atRisk reduced protected }}
     services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}
     customers(first: 20) {{ id class name worst items }}
@@ -67,12 +71,22 @@ _MOST_EXPLAINED = 10_000
 
 def impact(
     down: Annotated[
-        list[str], typer.Option("--down", metavar="NAME", help="What fails; repeat it for several at once.")
-    ],
+        list[str] | None,
+        typer.Option("--down", metavar="NAME", help="What fails; repeat it for several at once."),
+    ] = None,
     already_down: Annotated[
         list[str] | None,
         typer.Option(
             "--already-down", metavar="NAME", help="What is down before that; tells what the failure adds."
+        ),
+    ] = None,
+    already_down_by: Annotated[
+        list[DownBy] | None,
+        typer.Option(
+            "--already-down-by",
+            metavar="RECORDS",
+            help="What these records say is down is so before that: outages, changes, incidents or all; "
+            "without --down: what is down now.",
         ),
     ] = None,
     pinned: Annotated[
@@ -129,6 +143,8 @@ def impact(
         require_format(form, output)
     elif form is not None:
         raise typer.BadParameter("--bulk and --format exclude each other", param_hint="--bulk")
+    if not down and not already_down and not already_down_by:
+        raise typer.BadParameter("name at least one item that fails", param_hint="--down")
     during = failure_time(begins, until, lasting)
     if during is not None and (bulk is not None or form is not None):
         raise typer.BadParameter("service time is not part of --bulk and --format", param_hint="--from")
@@ -138,7 +154,8 @@ def impact(
         def ids(names: Sequence[str] | None) -> list[str]:
             return [s.resolve(name, moment)["id"] for name in names or ()]
 
-        question = Asked(ids(down), ids(already_down), ids(pinned), types, confidence, moment)
+        records = record_kinds(already_down_by or ())
+        question = Asked(ids(down), ids(already_down), ids(pinned), types, confidence, moment, records)
         if bulk is not None:
             write_bulk(s, question.bulk(), bulk, output)
         elif form is not None:
@@ -148,6 +165,20 @@ def impact(
         else:
             record = ask_impact(s, question, during)
             s.terminal.answer(record, impact_picture(record, rows=None if everything else 15))
+
+
+class DownBy(StrEnum):
+    """`--already-down-by`."""
+
+    OUTAGES = "outages"
+    CHANGES = "changes"
+    INCIDENTS = "incidents"
+    ALL = "all"
+
+
+def record_kinds(asked: Sequence[DownBy]) -> list[str]:
+    """The kinds of records that are meant, as GraphQL names them."""
+    return [kind.name for kind in DownBy if kind is not DownBy.ALL and (kind in asked or DownBy.ALL in asked)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +191,14 @@ class Asked:
     types: Sequence[str] | None = None
     confidence: str = "inferred"
     as_of: Mapping[str, Any] | None = None
+    already_down_by: Sequence[str] = ()
 
     def variables(self) -> dict[str, Any]:
         """For the documents above."""
         return {
             "down": list(self.down),
             "already": list(self.already_down) or None,
+            "records": list(self.already_down_by) or None,
             "pinned": list(self.pinned) or None,
             "types": self.types,
             "confidence": self.confidence.upper(),
@@ -177,6 +210,7 @@ class Asked:
         return {
             "down": list(self.down),
             "alreadyDown": list(self.already_down),
+            "alreadyDownBy": list(self.already_down_by),
             "pinned": list(self.pinned),
             "types": self.types,
             "minimumConfidence": self.confidence.upper(),
@@ -201,13 +235,16 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         if not more:
             break
         services += more
-    named = [*variables["down"], *question.already_down]
-    answer["failed"].sort(key=lambda item: named.index(item["id"]))
+    named = {item: place for place, item in enumerate([*question.down, *question.already_down])}
+    answer["failed"].sort(key=lambda item: named.get(item["id"], len(named)))
     if sum(answer["counts"].values()) <= _MOST_EXPLAINED:
         affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
     else:
         affected = _first_affected(s.client.query(FIRST_AFFECTED, variables)["impact"])
     record = impact_record(answer, services, affected)
+    if question.already_down_by:
+        record["already_down_by"] = answer["alreadyDownBy"]
+        record["failed_by_records"] = [item for item in record["failed"] if item["id"] not in named]
     if during is not None:
         record["service_time"] = service_time_record(answer["serviceTime"])
     return record

@@ -17,9 +17,11 @@ from fastapi.responses import StreamingResponse
 
 from cmdb.errors import BadRequest
 from cmdb.model.packed_topology import PackedTopology
+from cmdb.store.down_on_record import RecordKind
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.derived_types import Confidence
+from cmdb_graphql.down_on_record import down_on_record
 from cmdb_graphql.errors import Code, Refusal, refusal_of
 from cmdb_graphql.graph import chosen_types, topology_of
 from cmdb_graphql.impact_answer import Answer, Question
@@ -50,6 +52,7 @@ class BulkQuestion(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
     down: list[str] = []
     already_down: list[str] = []
+    already_down_by: list[str] = []
     pinned: list[str] = []
     minimum_confidence: str = "INFERRED"
     types: list[str] | None = None
@@ -118,10 +121,13 @@ async def _answered(
         )
     at_least = Long(asked.at_least) if asked.at_least is not None else None
     topology = await topology_of(context, _moment(asked.as_of), at_least)
-    catalogue = context.store.catalogue
+    catalogue, at = context.store.catalogue, topology.revision if asked.as_of is not None else None
+    kinds = frozenset(_record_kind(name) for name in asked.already_down_by)
+    records = await down_on_record(context, topology, at, kinds)
     question = Question(
         tuple(asked.down),
         tuple(asked.already_down),
+        records.items if records is not None else None,
         tuple(asked.pinned),
         Confidence[asked.minimum_confidence],
         chosen_types(catalogue, asked.types),
@@ -147,6 +153,14 @@ async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[by
     yield b"".join(first)
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
+
+
+def _record_kind(name: str) -> RecordKind:
+    if name not in RecordKind.__members__:
+        raise BadRequest(
+            f"alreadyDownBy has {name[:40]!r}; it has some of {', '.join(RecordKind.__members__)}"
+        )
+    return RecordKind[name]
 
 
 def _moment(moment: Moment | None) -> AsOfInput | None:

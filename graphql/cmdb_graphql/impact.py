@@ -9,11 +9,20 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
+from cmdb.store.down_on_record import DownOnRecord
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence
+from cmdb_graphql.down_on_record import DownOnRecordType, DownRecordKind, down_on_record
 from cmdb_graphql.graph import AtLeast, ItemSummary, chosen_types, topology_of
-from cmdb_graphql.impact_answer import Answer, ImpactedItem, ImpactedParty, ImpactState, Question
+from cmdb_graphql.impact_answer import (
+    Answer,
+    ImpactedItem,
+    ImpactedParty,
+    ImpactState,
+    Question,
+    checked_page,
+)
 from cmdb_graphql.interchange import GraphExport, GraphFormatType, impact_export
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.pacing import paced
@@ -48,12 +57,19 @@ class ImpactType:
     answer: strawberry.Private[Answer]
     context: strawberry.Private[Context]
     at: strawberry.Private[int | None]
+    records: strawberry.Private[DownOnRecord]
     revision: Long
     failed: list[ItemSummary] = strawberry.field(description="Those named, what is down already among them.")
     counts: ImpactCounts
     added: int = strawberry.field(
         description="How many items are worse off than they are with what is down already alone."
     )
+
+    @documented
+    async def already_down_by(self, first: int = 50, offset: int = 0) -> list[DownOnRecordType]:
+        """The records that say what is down already, of the kinds that were asked."""
+        checked_page(first, offset)
+        return paced(DownOnRecordType.of(self.answer.impact.topology, self.records, first, offset))
 
     @documented
     async def down(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
@@ -161,6 +177,13 @@ class ImpactQueries:
                 description="What is down before that; the answer says what is worse than with it alone."
             ),
         ] = None,
+        already_down_by: Annotated[
+            list[DownRecordKind] | None,
+            Described(
+                description="Take what these records say is down as down before that too. "
+                "With them `down` may be empty: then the answer tells what is down now, and what that does."
+            ),
+        ] = None,
         pinned: Annotated[
             list[strawberry.ID] | None,
             Described(description="Items that stay up and well, whatever happens."),
@@ -177,10 +200,13 @@ class ImpactQueries:
         """What would happen if these items failed together."""
         context = info.context
         topology = await topology_of(context, as_of, at_least)
-        catalogue = context.store.catalogue
+        catalogue, at = context.store.catalogue, topology.revision if as_of is not None else None
+        kinds = frozenset(kind.value for kind in already_down_by or ())
+        records = await down_on_record(context, topology, at, kinds)
         question = Question(
             tuple(map(str, down)),
             tuple(map(str, already_down or ())),
+            records.items if records is not None else None,
             tuple(map(str, pinned or ())),
             minimum_confidence,
             chosen_types(catalogue, types),
@@ -192,7 +218,8 @@ class ImpactQueries:
         return ImpactType(
             answer=found,
             context=context,
-            at=topology.revision if as_of is not None else None,
+            at=at,
+            records=records or DownOnRecord(),
             revision=Long(topology.revision),
             failed=[ItemSummary.of(topology, item) for item in impact.failed],
             counts=ImpactCounts(

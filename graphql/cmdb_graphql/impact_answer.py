@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
@@ -137,6 +137,8 @@ class Question:
 
     down: tuple[str, ...]
     already_down: tuple[str, ...]
+    on_record: frozenset[str] | None
+    """Down already by the records that were asked, unless it is pinned; None where none were."""
     pinned: tuple[str, ...]
     minimum_confidence: Confidence
     relationship_types: frozenset[str] | None
@@ -150,23 +152,30 @@ class Question:
         ):
             if len(items) > MAX_DOWN:
                 raise BadRequest(f"{name} names {len(items)} items; at most {MAX_DOWN} are allowed")
-        if not self.down and not self.already_down:
+        if len(self.on_record or ()) > MAX_DOWN:
+            raise BadRequest(
+                f"by the records {len(self.on_record or ())} items are down, at most {MAX_DOWN} are allowed; "
+                "ask fewer kinds of records, or name what is down with alreadyDown"
+            )
+        if not self.down and not self.already_down and self.on_record is None:
             raise BadRequest("down names no item; name at least one that fails")
 
     def ask(self, engine: Engine, topology: PackedTopology, services: frozenset[str]) -> Answer:
         """The answer; takes milliseconds, so call it in a thread."""
+        pinned = frozenset(self.pinned)
 
-        def impact(down: Sequence[str]) -> Impact:
+        def impact(down: Collection[str]) -> Impact:
             return engine.simulate_failure(
                 topology,
                 down,
-                pinned=frozenset(self.pinned),
+                pinned=pinned,
                 minimum_confidence=self.minimum_confidence.value,
                 relationship_types=self.relationship_types,
             )
 
-        before = impact(self.already_down) if self.already_down else None
-        return Answer(impact([*self.down, *self.already_down]), before, services)
+        already = {*self.already_down, *(self.on_record or frozenset()) - pinned}
+        before = impact(already) if already else None
+        return Answer(impact({*self.down, *already}), before, services)
 
 
 class Answer:

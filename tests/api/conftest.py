@@ -72,7 +72,7 @@ class Api:
         assert body.get("errors"), body
         return str(body["errors"][0]["extensions"]["code"])
 
-    async def create(self, class_name: str, **fields: object) -> str:
+    async def create(self, class_name: str, /, **fields: object) -> str:
         """A new item by its typed mutation; the id."""
         mutation = (
             f"mutation M($input: {class_name}CreateInput!) "

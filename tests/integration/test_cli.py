@@ -354,6 +354,42 @@ def test_what_is_down_already_is_told_from_what_is_added(cmdb: Cmdb, shop: dict[
     assert 0 < answer["added"] < sum(answer["counts"].values())
 
 
+def test_what_is_down_on_record_is_named_with_the_records(
+    cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
+) -> None:
+    nothing = cmdb("impact", "--already-down-by", "changes")
+    assert "By the records nothing is down" in nothing.out
+    told = {
+        "source": "desk",
+        "items": [
+            {"ref": "h", "class": "Server", "attributes": {"name": "crm-1"}},
+            {"ref": "i", "class": "Server", "attributes": {"name": "crm-2"}},
+            {
+                "ref": "o",
+                "class": "Outage",
+                "attributes": {"name": "Disks [gone]", "number": "O-7", "started_at": "2026-01-01T00:00:00Z"},
+            },
+        ],
+        "edges": [{"type": "AFFECTS", "from": "o", "to": "h"}],
+    }
+    file = tmp_path / "outages.json"
+    file.write_text(json.dumps(told))
+    assert cmdb("import", str(file)).status == 0
+    asked = ("impact", "--down", "crm-2", "--already-down-by", "all")
+    record = cmdb(*asked, "--json").json
+    assert [(row["name"], row["class"]) for row in record["already_down_by"]] == [("Disks [gone]", "Outage")]
+    assert [item["name"] for item in record["failed_by_records"]] == ["crm-1"]
+    assert [item["name"] for item in record["failed"]] == ["crm-2", "crm-1"]
+    text = cmdb(*asked).out
+    assert "If crm-2 fails, with 1 more down on record: 2 down" in text
+    assert "On record: Disks [gone] outage (crm-1)" in text
+    assert "Down now by the records: 1 down" in cmdb("impact", "--already-down-by", "outages").out
+    lines = cmdb(*asked, "--bulk", "jsonl").out.splitlines()
+    assert {json.loads(line)["name"] for line in lines[1:]} == {"crm-1", "crm-2"}
+    assert "already_down_by" not in cmdb("impact", "--down", "crm-2", "--json").json
+    assert cmdb("impact").status == 2
+
+
 def test_a_failure_from_until_tells_the_agreed_service_time_it_takes(
     cmdb: Cmdb, shop: dict[str, Any], tmp_path: Path
 ) -> None:
