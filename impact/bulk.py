@@ -6,7 +6,8 @@ criticality, state, distance; what the answer is true of, its counts and what fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from impact.simulation import STATES, Impact
 FIELDS = ("class", "layer", "lifecycle", "criticality")
 AT_ONCE = 20_000
 """Rows of one piece: some megabytes, some milliseconds."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def head_of(impact: Impact) -> dict[str, Any]:
@@ -30,9 +32,9 @@ def head_of(impact: Impact) -> dict[str, Any]:
     return {"revision": impact.revision, "counts": counts, "failed": list(impact.failed)}
 
 
-def to_arrow(impact: Impact) -> Iterator[bytes]:
-    """An Arrow IPC stream in pieces; the head is JSON in the schema's metadata under `impact`."""
-    schema = _SCHEMA.with_metadata({"impact": orjson.dumps(head_of(impact))})
+def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
+    """An Arrow IPC stream in pieces; the head, with `more` keys, is JSON in the schema's metadata under `impact`."""
+    schema = _SCHEMA.with_metadata({"impact": orjson.dumps({**head_of(impact), **more})})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         for piece in _pieces(impact):
@@ -41,9 +43,9 @@ def to_arrow(impact: Impact) -> Iterator[bytes]:
     yield sink.getvalue().to_pybytes()
 
 
-def to_json_lines(impact: Impact) -> Iterator[bytes]:
-    """The head as one line, then a line for each CI, in pieces of many lines."""
-    yield orjson.dumps({"impact": head_of(impact)}) + b"\n"
+def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
+    """The head, with `more` keys, as one line, then a line for each CI, in pieces of many lines."""
+    yield orjson.dumps({"impact": {**head_of(impact), **more}}) + b"\n"
     middles: dict[tuple[int, int], bytes] = {}
     tails = [b',"state":' + orjson.dumps(state.value) + b',"distance":' for state in STATES]
     topology = impact.topology

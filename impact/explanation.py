@@ -19,7 +19,7 @@ from impact.gates import CarryingEdges, Gate
 from impact.propagation import Rounds, State, has_no_spare, leans, up_members
 
 FactCode: TypeAlias = Literal[
-    "failed",  # named in the question
+    "failed",  # by the question
     "gate_below_required",  # down: fewer members up than required
     "soft_dependency_down",  # degraded
     "hard_dependency_degraded",  # degraded

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from cmdb.model.topology import PlainTopology, Strength, TopologyEdge, TopologyItem
+from cmdb.model.topology import Confidence, PlainTopology, Strength, TopologyEdge, TopologyItem
 
 NAMES = "abcdefg"
+CONFIDENCES: tuple[Confidence, ...] = ("declared", "declared", "observed", "inferred")
 
 
 def built(names: Iterable[str], edges: Iterable[TopologyEdge]) -> PlainTopology:
@@ -25,7 +26,7 @@ def built(names: Iterable[str], edges: Iterable[TopologyEdge]) -> PlainTopology:
 def estates(
     draw: st.DrawFn, most: int = 7, strengths: tuple[Strength, ...] = ("hard", "hard", "soft")
 ) -> PlainTopology:
-    """Small estates with everything: gates, percentages, contradictions, cycles, soft edges, types."""
+    """Small estates with everything: gates, percentages, contradictions, cycles, soft edges, types, confidences."""
     names = NAMES[: draw(st.integers(2, most))]
     bundle = st.tuples(
         st.sampled_from(names),
@@ -34,12 +35,13 @@ def estates(
         st.sampled_from([None, 1, 1, 2, 2, 3, "34%", "50%", "100%"]),
         st.sampled_from(strengths),
         st.sampled_from(["USES", "RUNS_ON"]),
+        st.sampled_from(CONFIDENCES),
     )
     return built(
         names,
         [
-            TopologyEdge(kind, source, target, group, required, strength)
-            for source, targets, group, required, strength, kind in draw(
+            TopologyEdge(kind, source, target, group, required, strength, confidence)
+            for source, targets, group, required, strength, kind, confidence in draw(
                 st.lists(bundle, max_size=2 * len(names))
             )
             for target in sorted(targets)[: None if group else 2]

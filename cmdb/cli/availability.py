@@ -32,7 +32,7 @@ query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
       sets { items { id class name } probability } counts completeOrder truncated
     }
     components(first: $first) {
-      item { id class name } unavailability basis birnbaum criticality fussellVesely raw rrw
+      item { id class name } unavailability basis birnbaum criticality fussellVesely diagnostic raw rrw
     }
     improvements(first: $first) { item { id class name } improvement availability hoursAYear }
   }
@@ -94,10 +94,7 @@ def availability_picture(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     if answer["improvements"]:
         yield Text()
         yield _improvements(answer["improvements"])
-    pairs = [cut for cut in answer["cutSets"]["sets"] if len(cut["items"]) > 1]
-    if pairs:
-        yield Text()
-        yield _cut_sets(pairs)
+    yield from _cut_sets(answer["cutSets"])
 
 
 def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -171,12 +168,26 @@ def _improvements(gains: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _cut_sets(sets: Sequence[Mapping[str, Any]]) -> Table:
-    table = plain_table("Failures that take it down together", ("probability", "items"))
-    for cut in sets:
-        names = " + ".join(shown(item["name"]) for item in cut["items"])
-        table.add_row(f"{cut['probability']:.2e}", names)
-    return table
+def _cut_sets(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Those of several items, likeliest first, and what is not shown of them."""
+    together = [cut for cut in found["sets"] if len(cut["items"]) > 1]
+    several = sum(found["counts"][1:])
+    if not several and not found["truncated"]:
+        return
+    yield Text()
+    if together:
+        table = plain_table("Failures that take it down together", ("probability", "items"))
+        for cut in together:
+            names = " + ".join(shown(item["name"]) for item in cut["items"])
+            table.add_row(f"{cut['probability']:.2e}", names)
+        yield table
+    order, more = found["completeOrder"], several - len(together)
+    if more:
+        yield Text(f"… and {more:,} more of up to {plural(order, 'item')}; --limit shows more", style="dim")
+    elif found["truncated"]:
+        yield Text(
+            f"There are more: the search for sets of up to {plural(order, 'item')} was cut.", style="dim"
+        )
 
 
 def _percent(share: float) -> str:

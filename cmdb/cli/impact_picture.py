@@ -33,7 +33,7 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
     """The whole answer; of each list at most `rows` (None: all). Services that redundancy saved are named in a line."""
     yield verdict(impact)
     if impact.get("already_down_by"):
-        yield _on_record(impact["already_down_by"])
+        yield _on_record(impact["already_down_by"], impact["already_down_by_count"])
     if impact["services"]:
         yield Text()
         yield from _services(impact["services"], rows)
@@ -60,14 +60,15 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
 
 def _parties(impact: ImpactRecord) -> Iterator[RenderableType]:
     """A line for each kind of party that is concerned, the worst off first."""
-    kinds: tuple[tuple[str, Sequence[PartyRecord]], ...] = (
-        ("Customers", impact["customers"]),
-        ("Teams", impact["teams"]),
-        ("Owners", impact["owners"]),
-        ("Agreements", impact["agreements"]),
+    counts = impact["concerned"]
+    kinds: tuple[tuple[str, Sequence[PartyRecord], int], ...] = (
+        ("Customers", impact["customers"], counts["customers"]),
+        ("Teams", impact["teams"], counts["teams"]),
+        ("Owners", impact["owners"], counts["owners"]),
+        ("Agreements", impact["agreements"], counts["agreements"]),
     )
     first = True
-    for heading, parties in kinds:
+    for heading, parties, number in kinds:
         if not parties:
             continue
         if first:
@@ -77,8 +78,8 @@ def _parties(impact: ImpactRecord) -> Iterator[RenderableType]:
             Text(f"{shown(party['name'])} ").append_text(state_text(party["worst"]))
             for party in parties[:_NAMES_SHOWN]
         )
-        if len(parties) > _NAMES_SHOWN:
-            named.append(f" and {len(parties) - _NAMES_SHOWN:,} more")
+        if number > _NAMES_SHOWN:
+            named.append(f" and {number - _NAMES_SHOWN:,} more")
         yield Text(f"{heading}: ", style="bold").append_text(named)
 
 
@@ -103,17 +104,17 @@ def verdict(impact: ImpactRecord) -> Text:
     return text
 
 
-def _on_record(records: Sequence[DownRecord]) -> Text:
+def _on_record(records: Sequence[DownRecord], number: int) -> Text:
     """The records that say what is down already, with what each says."""
     told = [
         Text(shown(record["name"]))
         .append(f" {record['class'].lower()}", "dim")
-        .append(f" ({_listed([shown(item['name']) for item in record['items']])})")
+        .append(f" ({_listed([shown(item['name']) for item in record['items']], record['item_count'])})")
         for record in records[:_NAMES_SHOWN]
     ]
     text = Text("On record: ", style="bold").append_text(Text(", ").join(told))
-    if len(records) > _NAMES_SHOWN:
-        text.append(f" and {len(records) - _NAMES_SHOWN:,} more")
+    if number > len(told):
+        text.append(f" and {number - len(told):,} more")
     return text
 
 
@@ -206,7 +207,9 @@ def _members(members: Sequence[MemberRecord]) -> Text:
     return text
 
 
-def _listed(names: Sequence[str]) -> str:
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+def _listed(names: Sequence[str], number: int | None = None) -> str:
+    """The first names of them all, or of `number`."""
+    number = len(names) if number is None else number
+    if number > 4:
+        return f"{', '.join(names[:3])} and {number - 3:,} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -138,16 +138,20 @@ ServiceTimeRecord = TypedDict(
 """What a failure from-to takes of agreed service time; the first 100 services and targets."""
 
 
-DownRecord = TypedDict("DownRecord", {"id": str, "class": str, "name": str, "items": list[TermRecord]})
-"""An outage, change or incident, and what it says is down."""
+DownRecord = TypedDict(
+    "DownRecord", {"id": str, "class": str, "name": str, "item_count": int, "items": list[TermRecord]}
+)
+"""An outage, change or incident, and what it says is down: how many items, and the first 10 of them."""
 
 
 class ImpactRecord(TypedDict):
     """`cmdb impact`: who is in which state if the `failed` fail together.
 
+    The lists of parties have the first 20 of each; `concerned`: how many services and parties there are.
     `added`: how many are worse off than with what was down already. `truncated`: the lists by state are not whole.
     `service_time`: where it was said how long the failure lasts. `already_down_by`: where records were asked what is
-    down, those that say so (the first 100); `failed_by_records`: of the failed those that nobody named.
+    down, those that say so (the first 100 of `already_down_by_count`); `failed_by_records`: of the failed those that
+    nobody named.
     """
 
     revision: int
@@ -163,7 +167,9 @@ class ImpactRecord(TypedDict):
     teams: list[PartyRecord]
     owners: list[PartyRecord]
     agreements: list[PartyRecord]
+    concerned: dict[str, int]
     service_time: NotRequired[ServiceTimeRecord]
+    already_down_by_count: NotRequired[int]
     already_down_by: NotRequired[list[DownRecord]]
     failed_by_records: NotRequired[list[ItemRecord]]
 

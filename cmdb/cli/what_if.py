@@ -35,13 +35,15 @@ _REASONS = "because { code group required up members { id name state } }"
 _VERDICT = f"""
     revision added
     failed {{ id class name layer lifecycle }}
-    alreadyDownBy(first: 100) {{ id class name items {{ id class name }} }}
+    alreadyDownByCount
+    alreadyDownBy(first: 100) {{ id class name itemCount items(first: 10) {{ id class name }} }}
     counts {{ down degraded atRisk reduced protected }}
     services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}
     customers(first: 20) {{ id class name worst items }}
     teams(first: 20) {{ id class name worst items }}
     owners(first: 20) {{ id class name worst items }}
     agreements(first: 20) {{ id class name worst items }}
+    concerned {{ services customers teams owners agreements }}
     """
 IMPACT = "query Impact" + _ASKED % (", $offset: Int!", _VERDICT)
 TIMED_IMPACT = "query TimedImpact" + _ASKED % (
@@ -230,6 +232,13 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         timed = {**variables, "offset": 0, "from": during[0], "to": during[1]}
         answer = s.client.query(TIMED_IMPACT, timed)["impact"]
     services = answer["services"]
+    # What is asked from here on is about the same failure at the same revision, whatever is written meanwhile.
+    failed = {item["id"] for item in answer["failed"]}
+    variables |= {
+        "already": sorted(failed.difference(question.down)) or None,
+        "records": None,
+        "asOf": {"revision": answer["revision"]},
+    }
     while services and len(services) % _PAGE == 0:
         more = s.client.query(MORE_SERVICES, {**variables, "offset": len(services)})["impact"]["services"]
         if not more:
@@ -237,13 +246,24 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         services += more
     named = {item: place for place, item in enumerate([*question.down, *question.already_down])}
     answer["failed"].sort(key=lambda item: named.get(item["id"], len(named)))
-    if sum(answer["counts"].values()) <= _MOST_EXPLAINED:
-        affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
-    else:
+    affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}
+    if sum(answer["counts"].values()) > _MOST_EXPLAINED:
         affected = _first_affected(s.client.query(FIRST_AFFECTED, variables)["impact"])
+    elif failed:
+        affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
     record = impact_record(answer, services, affected)
     if question.already_down_by:
-        record["already_down_by"] = answer["alreadyDownBy"]
+        record["already_down_by_count"] = answer["alreadyDownByCount"]
+        record["already_down_by"] = [
+            {
+                "id": told["id"],
+                "class": told["class"],
+                "name": told["name"],
+                "item_count": told["itemCount"],
+                "items": told["items"],
+            }
+            for told in answer["alreadyDownBy"]
+        ]
         record["failed_by_records"] = [item for item in record["failed"] if item["id"] not in named]
     if during is not None:
         record["service_time"] = service_time_record(answer["serviceTime"])
@@ -286,6 +306,7 @@ def impact_record(
         "teams": [_party(party) for party in answer["teams"]],
         "owners": [_party(party) for party in answer["owners"]],
         "agreements": [_party(party) for party in answer["agreements"]],
+        "concerned": answer["concerned"],
     }
 
 

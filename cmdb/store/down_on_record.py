@@ -1,41 +1,51 @@
-"""Reading what is down by the records: outages that run, changes being implemented, incidents that are open.
+"""What is down by the records of one revision: outages that run, changes being implemented, incidents that are open.
 
-Promises: now or as of any revision, through the reader that is given, with nothing that the caller may not see; every
-item is told with the records that say so, so that nobody has to believe it.
+Promises: exact for the topology's revision; judged by what the caller may see; every item is told with the records
+that say so, so that nobody has to believe it. Records that are about no configuration item, or whose lifecycle says
+that they are over, are not read.
 
-What a record says is down: the configuration items it AFFECTS and those it was CAUSED_BY.
-* An outage: while it runs (a degradation is no outage; agreed maintenance is one). As for `read_outage`, one without an
-  end is over when its record was closed.
-* A change: while it is being implemented, if its effect is an outage or a restart.
-* An incident: until it is resolved. It may be no more than a loss of quality; who asks for incidents takes the worst.
+What a record says is down: the configuration items that it AFFECTS and those it was CAUSED_BY.
+* An outage: while it runs, as `read_outage` has it. A degradation is no outage, agreed maintenance is one.
+* A change: while its lifecycle is `implementing`, if its effect is an outage or a restart.
+* An incident: until its lifecycle is `resolved` or one that ends it. One in its first lifecycle that has an end all the
+  same was brought in as it is, and is over. It may be no more than a loss of quality; who asks for incidents takes the
+  worst.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Self
+
+import numpy as np
 
 from cmdb.errors import BadRequest
 from cmdb.model.catalogue import Catalogue
+from cmdb.model.columns import Int32s
 from cmdb.model.items import Item
-from cmdb.model.outages import DEGRADATION
-from cmdb.model.values import format_instant
-from cmdb.store.filters import EVERYTHING, AllOf, AnyOf, Comparison, Condition, IsA, Not
-from cmdb.store.neighbours import See, all_related
-from cmdb.store.reading import EstateReader, Order, PageRequest, item_cursor
+from cmdb.model.outages import DEGRADATION, read_instant, read_outage
+from cmdb.model.packed_columns import Kind
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.spans import Span
+from cmdb.store.neighbours import See
 from cmdb.store.reliability import AFFECTS, CAUSED_BY, COMPONENT
 
 MOST_RECORDS = 1_000
-"""Of one kind; with more it is no use to take each for a failure."""
+"""That say something is down, of one kind; and items that all together say it of. With more it is no use."""
+MOST_READ = 10_000
+"""Records of one kind whose lifecycle leaves it open whether they are over: they have to be read."""
 PAGE = 100
-"""Records in one statement: objects are made in the event loop, some 15 us each."""
-IMPLEMENTING = "implementing"
-HARMLESS = ("reduced_redundancy", "none")
+"""Records that are read at once: objects are made in the event loop, some 15 us each."""
+IMPLEMENTING, RESOLVED = "implementing", "resolved"
+HARMLESS = frozenset({"reduced_redundancy", "none"})
 """Effects of a change that take nothing down."""
-RESOLVED = "resolved"
+MOMENT = timedelta(microseconds=1)
+
+Read = Callable[[Sequence[str]], Awaitable[Mapping[str, Item]]]
+"""Items as they were at the topology's revision."""
 
 
 class RecordKind(Enum):
@@ -46,91 +56,110 @@ class RecordKind(Enum):
     INCIDENTS = "Incident"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DownOnRecord:
-    """Records in order of kind and name, each with the ids of the items it says are down, at least one, in order."""
+    """Records in order of kind, name and id, each with the items it says are down, at least one: their numbers in the
+    topology, in order of their ids.
+    """
 
-    records: tuple[tuple[Item, tuple[str, ...]], ...] = ()
+    records: tuple[tuple[Item, Int32s], ...] = ()
 
     @property
-    def items(self) -> frozenset[str]:
-        """All that is down by any of them."""
-        return frozenset(item for _, items in self.records for item in items)
-
-    def only(self, wanted: Callable[[str], bool]) -> Self:
-        """The same of the items that are wanted alone."""
-        kept = ((record, tuple(filter(wanted, items))) for record, items in self.records)
-        return type(self)(tuple((record, items) for record, items in kept if items))
+    def numbers(self) -> Int32s:
+        """All that is down by any of them, ascending."""
+        return np.unique(np.concatenate([np.empty(0, np.int32), *(items for _, items in self.records)]))
 
 
 async def read_down(
-    reader: EstateReader, catalogue: Catalogue, kinds: Collection[RecordKind], moment: datetime, see: See
+    read: Read,
+    catalogue: Catalogue,
+    topology: PackedTopology,
+    kinds: Collection[RecordKind],
+    moment: datetime,
+    see: See,
+    *,
+    pinned: Set[str] = frozenset(),
 ) -> DownOnRecord:
-    """What these kinds of records say is down at the reader's moment, which is `moment`.
+    """What these kinds of records say is down at a moment; items that are `pinned` are not.
 
-    Raises `BadRequest` where more than `MOST_RECORDS` records of a kind do.
+    Raises `BadRequest` for more than `MOST_READ` records of a kind that have to be read, more than `MOST_RECORDS` that
+    say something is down, or as many items.
     """
-    found: list[tuple[Item, tuple[str, ...]]] = []
+    found: list[tuple[Item, Int32s]] = []
     for kind in RecordKind:
         if kind not in kinds:
             continue
-        records = {record.id: record for record in await _records(reader, catalogue, kind, moment)}
-        affected = await all_related(reader, AFFECTS, True, IsA((COMPONENT,)), list(records))
-        blamed = dict[str, list[Item]]()
-        if kind is not RecordKind.CHANGES:
-            blamed = await all_related(reader, CAUSED_BY, True, IsA((COMPONENT,)), list(records))
-        for record_id, record in records.items():
-            items = {item.id for item in (*affected[record_id], *blamed.get(record_id, ()))}
-            if items:
-                found.append((see(record), tuple(sorted(items))))
-    return DownOnRecord(tuple(found))
+        items = await asyncio.to_thread(_candidates, catalogue, topology, kind, pinned)
+        _refuse_more(MOST_READ, len(items), f"{kind.name.lower()} about configuration items are not closed")
+        ids, running = list(items), list[Item]()
+        for start in range(0, len(ids), PAGE):
+            records = (await read(ids[start : start + PAGE])).values()
+            running += [record for record in map(see, records) if _runs(catalogue, kind, record, moment)]
+        _refuse_more(MOST_RECORDS, len(running), f"{kind.name.lower()} say that something is down")
+        running.sort(key=lambda record: (record.name, record.id))
+        found += [(record, items[record.id]) for record in running]
+    down = DownOnRecord(tuple(found))
+    _refuse_more(MOST_RECORDS, len(down.numbers), "items are down by these records")
+    return down
 
 
-async def _records(
-    reader: EstateReader, catalogue: Catalogue, kind: RecordKind, moment: datetime
-) -> list[Item]:
-    """The records of a kind that run at a moment, in order of names."""
-    where, order = _running(catalogue, kind, format_instant(moment)), Order()
-    found: list[Item] = []
-    after: str | None = None
-    while True:
-        page = await reader.page(PageRequest(kind.value, where, order, PAGE, after))
-        found += page.items
-        if len(found) > MOST_RECORDS:
-            raise BadRequest(
-                f"more than {MOST_RECORDS:,} {kind.name.lower()} say that something is down; "
-                "leave them out, and name what is down with alreadyDown"
-            )
-        if not page.has_next:
-            return found
-        after = item_cursor(page.items[-1], order)
+def _refuse_more(most: int, number: int, what: str) -> None:
+    if number > most:
+        raise BadRequest(
+            f"{number:,} {what}, at most {most:,} are taken; close the records that are over, "
+            "or ask fewer kinds of them and name what is down with alreadyDown"
+        )
 
 
-def _running(catalogue: Catalogue, kind: RecordKind, moment: str) -> Condition:
-    closed = sorted(catalogue.item_class(kind.value).lifecycle.closed)
+def _candidates(
+    catalogue: Catalogue, topology: PackedTopology, kind: RecordKind, pinned: Set[str]
+) -> dict[str, Int32s]:
+    """The items that each record of a kind is about, unless its lifecycle says that it is over."""
+    everything = np.arange(topology.size, dtype=np.int32)
+    records = everything[topology.flags(everything, lambda k: _may_run(catalogue, kind, k))]
+    causes = kind is not RecordKind.CHANGES
+    near, far = topology.hops(
+        records, lambda label: label.type == AFFECTS or (causes and label.type == CAUSED_BY)
+    )
+    components = catalogue.subclasses(COMPONENT)
+    held = [number for item in pinned if (number := topology.number_of(item)) is not None]
+    kept = topology.flags(far, lambda k: k.class_name in components) & ~np.isin(far, held)
+    near, far = near[kept], far[kept]
+    order = np.argsort(near, kind="stable")
+    records, starts = np.unique(near[order], return_index=True)
+    parts = np.split(far[order], starts[1:]) if len(records) else []
+    about = {}
+    for record, part in zip(records.tolist(), parts, strict=True):
+        items = np.unique(part)
+        about[topology.id_of(record)] = items[topology.by_id(items)]
+    return about
 
-    def not_over(attribute: str, otherwise: Condition = EVERYTHING) -> Condition:
-        """Its end by an attribute is to come; `otherwise` holds where it has none."""
-        missing = AllOf((Comparison(attribute, "exists", False), otherwise))
-        return AnyOf((Comparison(attribute, "gt", moment), missing))
 
+def _may_run(catalogue: Catalogue, kind: RecordKind, found: Kind) -> bool:
+    item_class = catalogue.classes.get(found.class_name)
+    if item_class is None or not catalogue.is_a(item_class.name, kind.value):
+        return False
     match kind:
-        case RecordKind.OUTAGES:
-            return AllOf(
-                (
-                    Not(Comparison("lifecycle", "in", closed)),
-                    Comparison("kind", "ne", DEGRADATION),
-                    Comparison("started_at", "lte", moment),
-                    not_over("ended_at", not_over("closed_at")),
-                )
-            )
         case RecordKind.CHANGES:
-            return AllOf(
-                (
-                    Comparison("lifecycle", "eq", IMPLEMENTING),
-                    Not(Comparison("effect", "in", list(HARMLESS))),
-                    not_over("actual_end"),
-                )
-            )
+            return found.lifecycle == IMPLEMENTING
         case RecordKind.INCIDENTS:
-            return AllOf((Not(Comparison("lifecycle", "in", [*closed, RESOLVED])), not_over("resolved_at")))
+            return found.lifecycle not in item_class.lifecycle.closed | {RESOLVED}
+        case RecordKind.OUTAGES:
+            return found.lifecycle not in item_class.lifecycle.closed
+
+
+def _runs(catalogue: Catalogue, kind: RecordKind, record: Item, moment: datetime) -> bool:
+    attributes, lifecycle = record.attributes, catalogue.item_class(record.class_name).lifecycle
+    match kind:
+        case RecordKind.CHANGES:
+            return attributes.get("effect") not in HARMLESS
+        case RecordKind.INCIDENTS:
+            ended = read_instant(attributes.get("resolved_at", attributes.get("closed_at")))
+            return record.lifecycle != lifecycle.initial or ended is None or ended > moment
+        case RecordKind.OUTAGES:
+            outage = read_outage(record, lifecycle.closed)
+            return (
+                outage is not None
+                and outage.kind != DEGRADATION
+                and outage.during(Span(moment, moment + MOMENT)) is not None
+            )

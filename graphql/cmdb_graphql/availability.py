@@ -160,6 +160,7 @@ class ServiceAvailabilityType:
             birnbaum=float(measured.birnbaum[node]),
             criticality=float(measured.criticality[node]),
             fussell_vesely=float(measured.fussell_vesely[node]),
+            diagnostic=float(measured.diagnostic[node]),
             raw=_finite(measured.raw[node]),
             rrw=_finite(measured.rrw[node]),
         )

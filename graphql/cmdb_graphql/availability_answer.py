@@ -87,7 +87,9 @@ class MarginType:
     """`impact.redundancy.Margin`."""
 
     failures: int
-    at_least: bool = strawberry.field(description="Whether it may be more; counted up to 3, then 4 or more.")
+    at_least: bool = strawberry.field(
+        description="Whether it may be more: counted up to 3, of very entangled services up to 1 or 2."
+    )
 
     @classmethod
     def of(cls, margin: Margin) -> Self:
@@ -169,6 +171,7 @@ class ImportanceType:
     fussell_vesely: float = strawberry.field(
         description="The share of the service's unavailability that would go away with its failures."
     )
+    diagnostic: float = strawberry.field(description="How likely it is down while the service is down.")
     raw: float | None = strawberry.field(
         description="Risk achievement worth: times more unavailable if it is down; null: infinite."
     )

@@ -7,17 +7,17 @@ chosen by `Accept`: `application/x-ndjson` (also for `*/*`) or `application/vnd.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from cmdb.errors import BadRequest
+from cmdb.errors import BadRequest, InvalidValue
 from cmdb.model.packed_topology import PackedTopology
-from cmdb.store.down_on_record import RecordKind
+from cmdb.model.values import VALUE_TYPES
+from cmdb.store.down_on_record import DownOnRecord, RecordKind
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.derived_types import Confidence
@@ -39,11 +39,15 @@ AT_ONCE = 2
 """Pieces that are made in one visit to a thread; an answer of fewer is sent as a whole."""
 
 
+Write = Callable[[Impact, Mapping[str, Any]], Iterator[bytes]]
+"""Makes the pieces of an answer, of whose head it is told more."""
+
+
 class Moment(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """`asOf`: exactly one of these."""
 
     revision: int | None = None
-    time: datetime | None = None
+    time: str | None = None
     before_change: str | None = None
 
 
@@ -82,7 +86,7 @@ def bulk_router(context_of: Callable[[Request], Awaitable[Context]]) -> APIRoute
     return router
 
 
-def _writer(form: str) -> Callable[[Impact], Iterator[bytes]]:
+def _writer(form: str) -> Write:
     from impact import bulk  # and pyarrow, which a service is not to wait for when it starts
 
     return bulk.to_arrow if form == ARROW else bulk.to_json_lines
@@ -112,7 +116,7 @@ def _question(body: bytes) -> BulkQuestion:
 
 
 async def _answered(
-    context: Context, asked: BulkQuestion, write: Callable[[Impact], Iterator[bytes]]
+    context: Context, asked: BulkQuestion, write: Write
 ) -> tuple[Iterator[bytes], list[bytes]]:
     """The pieces, and the first ones of them already; all where these are fewer than `AT_ONCE`."""
     if asked.minimum_confidence not in Confidence.__members__:
@@ -120,15 +124,15 @@ async def _answered(
             f"minimumConfidence is {asked.minimum_confidence[:40]!r}; it is one of {', '.join(Confidence.__members__)}"
         )
     at_least = Long(asked.at_least) if asked.at_least is not None else None
-    topology = await topology_of(context, _moment(asked.as_of), at_least)
-    catalogue, at = context.store.catalogue, topology.revision if asked.as_of is not None else None
+    catalogue, as_of, pinned = context.store.catalogue, _moment(asked.as_of), frozenset(asked.pinned)
     kinds = frozenset(_record_kind(name) for name in asked.already_down_by)
-    records = await down_on_record(context, topology, at, kinds)
+    topology = await topology_of(context, as_of, at_least)
+    records = await down_on_record(context, topology, as_of, kinds, pinned)
     question = Question(
         tuple(asked.down),
         tuple(asked.already_down),
-        records.items if records is not None else None,
-        tuple(asked.pinned),
+        records,
+        pinned,
         Confidence[asked.minimum_confidence],
         chosen_types(catalogue, asked.types),
     )
@@ -141,11 +145,11 @@ def _begun(
     question: Question,
     topology: PackedTopology,
     services: frozenset[str],
-    write: Callable[[Impact], Iterator[bytes]],
+    write: Write,
 ) -> tuple[Iterator[bytes], list[bytes]]:
     """The answer with its first pieces: a small one is whole after one visit to a thread."""
     answer: Answer = question.ask(context.services.engine, topology, services)
-    pieces = write(answer.impact)
+    pieces = write(answer.impact, {} if question.on_record is None else _head(question.on_record))
     return pieces, [piece for _, piece in zip(range(AT_ONCE), pieces, strict=False)]
 
 
@@ -153,6 +157,15 @@ async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[by
     yield b"".join(first)
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece
+
+
+def _head(records: DownOnRecord) -> dict[str, Any]:
+    """The records that say what is down already, and of how many items."""
+    told = [
+        {"id": record.id, "class": record.class_name, "name": record.name, "items": len(numbers)}
+        for record, numbers in records.records
+    ]
+    return {"already_down_by": told}
 
 
 def _record_kind(name: str) -> RecordKind:
@@ -171,4 +184,9 @@ def _moment(moment: Moment | None) -> AsOfInput | None:
     }
     if len(given) != 1:
         raise BadRequest("asOf has exactly one of revision, time and beforeChange")
+    if moment.time is not None:
+        try:
+            given["time"] = VALUE_TYPES["datetime"].normalise(moment.time)
+        except InvalidValue as error:
+            raise BadRequest(f"asOf: time: {error}") from None
     return AsOfInput(**given)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence, Set
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Self
 
 import strawberry
 
+from cmdb.model.columns import Int32s
+from cmdb.model.items import Item
 from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.values import parse_instant
 from cmdb.store.down_on_record import DownOnRecord, RecordKind, read_down
 from cmdb_graphql.context import Context
+from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import ItemSummary
+from cmdb_graphql.impact_answer import checked_page
+from cmdb_graphql.moments import AsOfInput
+from cmdb_graphql.pacing import paced
 from cmdb_graphql.reliability import moment_of
 
 
@@ -32,34 +40,59 @@ class DownRecordKind(Enum):
 class DownOnRecordType:
     """One of `cmdb.store.down_on_record.DownOnRecord`."""
 
+    topology: strawberry.Private[PackedTopology]
+    numbers: strawberry.Private[Int32s]
     id: strawberry.ID
     class_name: str = strawberry.field(name="class")
     name: str
-    items: list[ItemSummary] = strawberry.field(description="What it affects, and what it was caused by.")
+    item_count: int = strawberry.field(description="How many items it says are down.")
+
+    @documented
+    async def items(self, first: int = 20, offset: int = 0) -> list[ItemSummary]:
+        """Some of the items that it affects, and that it was caused by, unless they are pinned."""
+        checked_page(first, offset)
+        some = self.numbers[offset : offset + first].tolist()
+        return paced([ItemSummary.of(self.topology, self.topology.id_of(number)) for number in some])
 
     @classmethod
-    def of(cls, topology: PackedTopology, found: DownOnRecord, first: int, offset: int) -> list[Self]:
-        """Some of the records, in order of kind and name."""
-        return [
-            cls(
-                id=strawberry.ID(record.id),
-                class_name=record.class_name,
-                name=record.name,
-                items=[
-                    ItemSummary.of(topology, item) for item in items if topology.number_of(item) is not None
-                ],
-            )
-            for record, items in found.records[offset : offset + first]
-        ]
+    def of(cls, topology: PackedTopology, record: Item, numbers: Int32s) -> Self:
+        """The same for GraphQL."""
+        return cls(
+            topology=topology,
+            numbers=numbers,
+            id=strawberry.ID(record.id),
+            class_name=record.class_name,
+            name=record.name,
+            item_count=len(numbers),
+        )
 
 
 async def down_on_record(
-    context: Context, topology: PackedTopology, at: int | None, kinds: Collection[RecordKind]
+    context: Context,
+    topology: PackedTopology,
+    as_of: AsOfInput | None,
+    kinds: Collection[RecordKind],
+    pinned: Set[str],
 ) -> DownOnRecord | None:
-    """What these kinds of records say of the topology's items, now or as of revision `at`; None of no kinds."""
+    """What these kinds of records say is down, now or at a moment of the past; None of no kinds.
+
+    A record says so at the moment that is asked about, as it was recorded at the topology's revision.
+    """
     if not kinds:
         return None
-    reader, moment = context.reader(at), await moment_of(context, at)
-    found = await read_down(reader, context.store.catalogue, kinds, moment, context.visible)
-    context.spend(len(found.records))
-    return found.only(lambda item: topology.number_of(item) is not None)
+    at = topology.revision if as_of is not None else None
+
+    async def read(ids: Sequence[str]) -> Mapping[str, Item]:
+        context.spend(len(ids))
+        items = await context.reader(at).items(ids)
+        if at is None:
+            newer = [i for i in ids if i not in items or items[i].version > topology.revision]
+            items |= await context.reader(topology.revision).items(newer) if newer else {}
+        return items
+
+    now = datetime.now(UTC)
+    time = as_of.point().time if as_of is not None else None
+    moment = min(parse_instant(time), now) if time is not None else await moment_of(context, at)
+    return await read_down(
+        read, context.store.catalogue, topology, kinds, moment, context.visible, pinned=pinned
+    )

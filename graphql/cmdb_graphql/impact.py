@@ -35,6 +35,13 @@ Info = strawberry.Info[Context, None]
 Described = strawberry.argument
 
 MAX_RECORD = 10_000
+PARTIES = {
+    "customers": "SUBSCRIBED_BY",
+    "teams": "SUPPORTED_BY",
+    "owners": "OWNED_BY",
+    "agreements": "GOVERNED_BY",
+}
+"""The relationship type that leads to each kind of party."""
 
 
 @strawberry.type(name="ImpactCounts", description="How many items are in each state.")
@@ -48,6 +55,17 @@ class ImpactCounts:
     protected: int
 
 
+@strawberry.type(name="Concerned", description="How many are reached, or concerned.")
+class Concerned:
+    """Counts of all, whatever a list shows."""
+
+    services: int
+    customers: int
+    teams: int
+    owners: int
+    agreements: int
+
+
 @strawberry.type(
     name="Impact", description="What the failure of some items together would do, true of `revision`."
 )
@@ -59,17 +77,28 @@ class ImpactType:
     at: strawberry.Private[int | None]
     records: strawberry.Private[DownOnRecord]
     revision: Long
-    failed: list[ItemSummary] = strawberry.field(description="Those named, what is down already among them.")
     counts: ImpactCounts
     added: int = strawberry.field(
         description="How many items are worse off than they are with what is down already alone."
     )
+    already_down_by_count: int = strawberry.field(
+        description="How many records say what is down already, of the kinds that were asked."
+    )
+
+    @documented
+    async def failed(self) -> list[ItemSummary]:
+        """Those named, and what is down already, by name or on record."""
+        impact = self.answer.impact
+        return paced(
+            await asyncio.to_thread(lambda: [ItemSummary.of(impact.topology, item) for item in impact.failed])
+        )
 
     @documented
     async def already_down_by(self, first: int = 50, offset: int = 0) -> list[DownOnRecordType]:
-        """The records that say what is down already, of the kinds that were asked."""
+        """Some of the records that say what is down already, of the kinds that were asked, by kind and name."""
         checked_page(first, offset)
-        return paced(DownOnRecordType.of(self.answer.impact.topology, self.records, first, offset))
+        topology, some = self.answer.impact.topology, self.records.records[offset : offset + first]
+        return paced([DownOnRecordType.of(topology, *row) for row in some])
 
     @documented
     async def down(self, first: int = 50, offset: int = 0) -> list[ImpactedItem]:
@@ -104,22 +133,31 @@ class ImpactType:
     @documented
     async def customers(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who subscribes to a service that is down, degraded or at risk; worst first."""
-        return paced(await self.answer.parties("SUBSCRIBED_BY", first, offset))
+        return paced(await self.answer.parties(PARTIES["customers"], first, offset))
 
     @documented
     async def teams(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who supports something that is down, degraded or at risk; worst first."""
-        return paced(await self.answer.parties("SUPPORTED_BY", first, offset))
+        return paced(await self.answer.parties(PARTIES["teams"], first, offset))
 
     @documented
     async def owners(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Who owns something that is down, degraded or at risk; worst first."""
-        return paced(await self.answer.parties("OWNED_BY", first, offset))
+        return paced(await self.answer.parties(PARTIES["owners"], first, offset))
 
     @documented
     async def agreements(self, first: int = 50, offset: int = 0) -> list[ImpactedParty]:
         """Agreements (SLAs, contracts) that govern something that is down, degraded or at risk; worst first."""
-        return paced(await self.answer.parties("GOVERNED_BY", first, offset))
+        return paced(await self.answer.parties(PARTIES["agreements"], first, offset))
+
+    @documented
+    async def concerned(self) -> Concerned:
+        """How many there are in each of these lists."""
+        answer = self.answer
+        return Concerned(
+            services=await answer.service_count(),
+            **{name: await answer.party_count(kind) for name, kind in PARTIES.items()},
+        )
 
     @documented
     async def service_time(
@@ -200,14 +238,14 @@ class ImpactQueries:
         """What would happen if these items failed together."""
         context = info.context
         topology = await topology_of(context, as_of, at_least)
-        catalogue, at = context.store.catalogue, topology.revision if as_of is not None else None
+        catalogue, held = context.store.catalogue, frozenset(map(str, pinned or ()))
         kinds = frozenset(kind.value for kind in already_down_by or ())
-        records = await down_on_record(context, topology, at, kinds)
+        records = await down_on_record(context, topology, as_of, kinds, held)
         question = Question(
             tuple(map(str, down)),
             tuple(map(str, already_down or ())),
-            records.items if records is not None else None,
-            tuple(map(str, pinned or ())),
+            records,
+            held,
             minimum_confidence,
             chosen_types(catalogue, types),
         )
@@ -218,10 +256,9 @@ class ImpactQueries:
         return ImpactType(
             answer=found,
             context=context,
-            at=at,
+            at=topology.revision if as_of is not None else None,
             records=records or DownOnRecord(),
             revision=Long(topology.revision),
-            failed=[ItemSummary.of(topology, item) for item in impact.failed],
             counts=ImpactCounts(
                 down=impact.counts[State.DOWN],
                 degraded=impact.counts[State.DEGRADED],
@@ -230,6 +267,7 @@ class ImpactQueries:
                 protected=impact.counts[State.PROTECTED],
             ),
             added=await asyncio.to_thread(found.added),
+            already_down_by_count=len(records.records) if records is not None else 0,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +13,9 @@ import numpy as np
 import strawberry
 
 from cmdb.errors import BadRequest
+from cmdb.model.columns import Int64s
 from cmdb.model.packed_topology import PackedTopology
+from cmdb.store.down_on_record import DownOnRecord
 from cmdb.store.service_levels import APPLIES_TO, GOVERNED_BY
 from cmdb_graphql.definitions import documented
 from cmdb_graphql.derived_types import Confidence
@@ -90,7 +93,7 @@ class ImpactedItem:
     criticality: str | None
     state: ImpactState
     before: ImpactState = strawberry.field(
-        description="Its state with what is down already alone; UP where nothing is."
+        description="Its state with what is down already alone; UP where nothing is, or nothing fails on top of it."
     )
     distance: int = strawberry.field(description="Hops from the nearest failed item.")
     answer: strawberry.Private[Answer]
@@ -137,9 +140,9 @@ class Question:
 
     down: tuple[str, ...]
     already_down: tuple[str, ...]
-    on_record: frozenset[str] | None
-    """Down already by the records that were asked, unless it is pinned; None where none were."""
-    pinned: tuple[str, ...]
+    on_record: DownOnRecord | None
+    """Down already by the records that were asked; None where none were."""
+    pinned: frozenset[str]
     minimum_confidence: Confidence
     relationship_types: frozenset[str] | None
 
@@ -152,29 +155,28 @@ class Question:
         ):
             if len(items) > MAX_DOWN:
                 raise BadRequest(f"{name} names {len(items)} items; at most {MAX_DOWN} are allowed")
-        if len(self.on_record or ()) > MAX_DOWN:
-            raise BadRequest(
-                f"by the records {len(self.on_record or ())} items are down, at most {MAX_DOWN} are allowed; "
-                "ask fewer kinds of records, or name what is down with alreadyDown"
-            )
         if not self.down and not self.already_down and self.on_record is None:
             raise BadRequest("down names no item; name at least one that fails")
 
     def ask(self, engine: Engine, topology: PackedTopology, services: frozenset[str]) -> Answer:
-        """The answer; takes milliseconds, so call it in a thread."""
-        pinned = frozenset(self.pinned)
+        """The answer; takes milliseconds, so call it in a thread.
+
+        Where nothing fails on top of what is down already, it is about that, compared with nothing being down.
+        """
 
         def impact(down: Collection[str]) -> Impact:
             return engine.simulate_failure(
                 topology,
                 down,
-                pinned=pinned,
+                pinned=self.pinned,
                 minimum_confidence=self.minimum_confidence.value,
                 relationship_types=self.relationship_types,
             )
 
-        already = {*self.already_down, *(self.on_record or frozenset()) - pinned}
-        before = impact(already) if already else None
+        already = set(self.already_down)
+        if self.on_record is not None:
+            already.update(map(topology.id_of, self.on_record.numbers.tolist()))
+        before = impact(already) if already and self.down else None
         return Answer(impact({*self.down, *already}), before, services)
 
 
@@ -188,6 +190,8 @@ class Answer:
         self._explainer = Explainer(impact)
         self._explained: dict[str, Explanation] = {}
         self._shown: list[str] = []
+        self._parties: dict[str, list[Party]] = {}
+        self._parties_lock = threading.Lock()
         self._explaining: asyncio.Future[None] | None = None
 
     async def explanation(self, item: str) -> Explanation:
@@ -213,15 +217,17 @@ class Answer:
         checked_page(first, offset)
 
         def found() -> list[ImpactedItem]:
-            places = self.impact.of_kind(lambda kind: kind.class_name in self._services)
-            return self._items(places[offset : offset + first])
+            return self._items(self._service_places()[offset : offset + first])
 
         return await asyncio.to_thread(found)
+
+    def _service_places(self) -> Int64s:
+        return self.impact.of_kind(lambda kind: kind.class_name in self._services)
 
     def services_down(self) -> tuple[int, list[str]]:
         """How many services are down; and those of them with an edge to an agreement or a calendar, nearest first."""
         impact, topology = self.impact, self.impact.topology
-        places = impact.of_kind(lambda kind: kind.class_name in self._services)
+        places = self._service_places()
         down = impact.nodes[places[impact.codes[places] == CODES[State.DOWN]]]
         governed, _ = topology.hops(down, lambda label: label.type == GOVERNED_BY)
         subject, _ = topology.hops(down, lambda label: label.type == APPLIES_TO, backwards=True)
@@ -265,10 +271,25 @@ class Answer:
         checked_page(first, offset)
 
         def found() -> list[ImpactedParty]:
-            parties = self.impact.parties(relationship_type)[offset : offset + first]
+            parties = self._all_parties(relationship_type)[offset : offset + first]
             return [ImpactedParty.of(self.impact.topology, party) for party in parties]
 
         return await asyncio.to_thread(found)
+
+    async def party_count(self, relationship_type: str) -> int:
+        """How many there are."""
+        return len(await asyncio.to_thread(self._all_parties, relationship_type))
+
+    def _all_parties(self, relationship_type: str) -> list[Party]:
+        """Each type is worked out once, whatever is asked of it."""
+        with self._parties_lock:
+            if relationship_type not in self._parties:
+                self._parties[relationship_type] = self.impact.parties(relationship_type)
+            return self._parties[relationship_type]
+
+    async def service_count(self) -> int:
+        """How many services are reached."""
+        return len(await asyncio.to_thread(self._service_places))
 
     def added(self) -> int:
         """How many items are worse off than with what is down already alone."""

@@ -16,7 +16,7 @@ from cmdb.model.topology import Topology
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
-from cmdb_graphql.graph import GraphEdge, ItemSummary, chosen_types, topology_of
+from cmdb_graphql.graph import AtLeast, GraphEdge, ItemSummary, chosen_types, topology_of
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
 from impact.errors import UnknownItems
@@ -257,11 +257,12 @@ class WeakPointQueries:
             Described(description="Only this item and what it needs, directly and indirectly."),
         ] = None,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> WeakPointsType:
         """The items and links that alone hold parts of a network together, whatever direction edges run in."""
         context = info.context
         context.require(Action.READ)
-        topology = await topology_of(context, as_of)
+        topology = await topology_of(context, as_of, at_least)
         joining, wanted = _chosen(context.store.catalogue, types, classes, within)
 
         def answer() -> WeakPointsType:
@@ -300,11 +301,12 @@ class WeakPointQueries:
         ] = None,
         limit: Annotated[int, Described(description="Items at most, up to 1,000.")] = 100,
         as_of: AsOfInput | None = None,
+        at_least: AtLeast = None,
     ) -> MinimumCutType:
         """The fewest items whose loss leaves two others without a way between them."""
         context = info.context
         context.require(Action.READ)
-        topology = await topology_of(context, as_of)
+        topology = await topology_of(context, as_of, at_least)
         joining, wanted = _chosen(context.store.catalogue, types, classes, None)
         if not 1 <= limit <= MAX_CUT:
             raise BadRequest(f"limit is {limit}; it must be 1 to {MAX_CUT}")

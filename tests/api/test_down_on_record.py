@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
-from cmdb.errors import BadRequest
 from cmdb.store import down_on_record
-from cmdb_graphql.derived_types import Confidence
-from cmdb_graphql.impact_answer import MAX_DOWN, Question
+from cmdb.store.down_on_record import RecordKind
+from cmdb_graphql.context import Context
+from cmdb_graphql.down_on_record import down_on_record as gathered
 from tests.api.conftest import Api
 
 QUERY = """query Q($down: [ID!]!, $kinds: [DownRecord!], $already: [ID!], $pinned: [ID!], $asOf: AsOf,
                    $first: Int = 50, $offset: Int = 0) {
   impact(down: $down, alreadyDownBy: $kinds, alreadyDown: $already, pinned: $pinned, asOf: $asOf) {
     revision added failed { name } counts { down atRisk } down { name before } services { name state before }
-    alreadyDownBy(first: $first, offset: $offset) { name class items { name class } } } }"""
+    alreadyDownByCount
+    alreadyDownBy(first: $first, offset: $offset) { name class itemCount items { name class } } } }"""
+PROVIDER_OUTAGE = """
+provider:
+  initial: down
+  may_start: [down, over]
+  closed: [over]
+  states: {down: {to: [over]}, over: {to: [down]}}
+ProviderOutage: {extends: Outage, layer: record, lifecycle: provider, description: Of somebody else.}
+"""
 EVERY_KIND = ["OUTAGES", "CHANGES", "INCIDENTS"]
 
 
@@ -74,7 +85,7 @@ async def test_a_failure_on_top_of_an_outage_on_record_takes_the_service_down(ap
     }
     assert both["added"] == 2
     assert both["alreadyDownBy"] == [
-        {"name": "O-1", "class": "Outage", "items": [{"name": "a", "class": "Server"}]}
+        {"name": "O-1", "class": "Outage", "itemCount": 1, "items": [{"name": "a", "class": "Server"}]}
     ]
 
 
@@ -104,12 +115,14 @@ async def test_what_caused_an_outage_or_incident_is_down_as_well(api: Api) -> No
         ("Change", {"lifecycle": "IMPLEMENTING", "effect": "RESTART"}, True),
         ("Change", {"lifecycle": "IMPLEMENTING", "effect": "REDUCED_REDUNDANCY"}, False),
         ("Change", {"lifecycle": "IMPLEMENTING", "effect": "NONE"}, False),
-        ("Change", {"lifecycle": "IMPLEMENTING", "actualEnd": moment(minutes=1)}, False),
+        ("Change", {"lifecycle": "IMPLEMENTING", "actualEnd": moment(minutes=1)}, True),  # begun once more
         ("Change", {"lifecycle": "SCHEDULED"}, False),
         ("Change", {"lifecycle": "REVIEW"}, False),
         ("Incident", {}, True),
         ("Incident", {"lifecycle": "PENDING"}, True),
         ("Incident", {"resolvedAt": moment(minutes=1)}, False),
+        ("Incident", {"closedAt": moment(minutes=1)}, False),
+        ("Incident", {"lifecycle": "IN_PROGRESS", "resolvedAt": moment(minutes=1)}, True),  # opened once more
         ("Incident", {"lifecycle": "RESOLVED"}, False),
         ("Incident", {"lifecycle": "CANCELLED"}, False),
         ("Problem", {}, False),
@@ -166,48 +179,137 @@ async def test_as_of_goes_by_what_was_on_record_then(api: Api) -> None:
     assert told(await asked(api, asOf={"revision": 1})) == {}
 
 
+async def test_a_time_of_the_past_is_what_records_are_judged_at(api: Api) -> None:
+    ids = await shop(api)
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    planned = {"kind": "PLANNED", "startedAt": soon.isoformat(), "endedAt": moment(days=-1)}
+    await record(api, "Outage", "O-1", ids["a"], **planned)
+    revision = (await asked(api))["revision"]
+    assert told(await asked(api)) == {}
+    await asyncio.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.1)
+    now = datetime.now(UTC).isoformat()
+    assert told(await asked(api)) == {"O-1": ["a"]}
+    assert told(await asked(api, asOf={"time": now})) == {"O-1": ["a"]}
+    assert told(await asked(api, asOf={"revision": revision})) == {}, "when that was made it had not begun"
+    answer = await bulk(api, down=[], alreadyDownBy=["OUTAGES"], asOf={"time": now})
+    assert head_of(answer)["already_down_by"] == [
+        {"id": head_of(answer)["already_down_by"][0]["id"], "class": "Outage", "name": "O-1", "items": 1}
+    ]
+    assert (await bulk(api, down=[ids["a"]], asOf={"time": "yesterday"})).status_code == 400
+
+
+async def test_a_record_written_after_the_topology_was_taken_is_read_as_it_was_then(api: Api) -> None:
+    ids = await shop(api)
+    outage = await record(api, "Outage", "O-1", ids["a"])
+    topology = await api.service.services.topologies.at_head()
+    kinds = frozenset({RecordKind.OUTAGES})
+    changed = "mutation M($id: ID!) { updateOutage(id: $id, input: {kind: DEGRADATION}) { revision } }"
+    await api.data(changed, {"id": outage})
+    caller = await api.service.services.authenticator.caller(f"Bearer {api.admin}")
+    context = Context(api.service.services, caller)
+    found = await gathered(context, topology, None, kinds, frozenset())
+    assert found is not None
+    assert [item.name for item, _ in found.records] == ["O-1"]
+    assert told(await asked(api)) == {}
+
+
 async def test_what_is_pinned_is_up_whatever_the_records_say(api: Api) -> None:
     ids = await shop(api)
     await record(api, "Outage", "O-1", ids["a"])
+    await record(api, "Outage", "O-2", ids["a"], ids["b"])
     impact = await asked(api, ids["b"], pinned=[ids["a"]])
     assert [item["name"] for item in impact["failed"]] == ["b"]
     assert impact["counts"] == {"down": 1, "atRisk": 1}
+    assert told(impact) == {"O-2": ["b"]}
+
+
+async def test_what_is_down_now_is_compared_with_nothing_being_down(api: Api) -> None:
+    ids = await shop(api)
+    await record(api, "Outage", "O-1", ids["shop"])
+    await api.relate("GovernedBy", ids["shop"], await api.create("ServiceLevelAgreement", name="SLA"))
+    impact = await asked(api)
+    assert (impact["added"], impact["services"][0]["before"]) == (1, "UP")
+    timed = """query T($down: [ID!]!) { impact(down: $down, alreadyDownBy: [OUTAGES]) {
+      serviceTime(from: "2026-11-27T14:00:00Z", to: "2026-11-27T18:00:00Z") { lost } } }"""
+    assert (await api.data(timed, {"down": []}))["impact"]["serviceTime"]["lost"] == "PT4H"
+    assert (await api.data(timed, {"down": [ids["a"]]}))["impact"]["serviceTime"]["lost"] == "PT0S"
+
+
+async def bulk(api: Api, token: str | None = None, **question: Any) -> httpx.Response:  # noqa: ANN401 - JSON
+    headers = {"authorization": f"Bearer {token or api.admin}"}
+    answer: httpx.Response = await api.http.post(
+        "/bulk/impact", content=orjson.dumps(question), headers=headers
+    )
+    return answer
+
+
+def head_of(answer: httpx.Response) -> dict[str, Any]:
+    """The first line."""
+    head: dict[str, Any] = orjson.loads(answer.content.splitlines()[0])["impact"]
+    return head
 
 
 async def test_the_bulk_form_asks_the_records_too(api: Api) -> None:
     ids = await shop(api)
-    await record(api, "Outage", "O-1", ids["a"])
-    headers = {"authorization": f"Bearer {api.admin}"}
-
-    async def bulk(**question: Any) -> Any:  # noqa: ANN401 - a response
-        return await api.http.post("/bulk/impact", content=orjson.dumps(question), headers=headers)
-
-    answer = await bulk(down=[ids["b"]], alreadyDownBy=["OUTAGES"])
-    head = orjson.loads(answer.content.splitlines()[0])
-    assert head["impact"]["counts"]["down"] == 3
-    refused = await bulk(down=[ids["b"]], alreadyDownBy=["PROBLEMS"])
+    outage = await record(api, "Outage", "O-1", ids["a"])
+    head = head_of(await bulk(api, down=[ids["b"]], alreadyDownBy=["OUTAGES"]))
+    assert head["counts"]["down"] == 3
+    assert head["already_down_by"] == [{"id": outage, "class": "Outage", "name": "O-1", "items": 1}]
+    assert "already_down_by" not in head_of(await bulk(api, down=[ids["b"]]))
+    refused = await bulk(api, down=[ids["b"]], alreadyDownBy=["PROBLEMS"])
     assert refused.status_code == 400
     assert "OUTAGES, CHANGES, INCIDENTS" in refused.text
 
 
-async def test_more_records_than_pages_and_than_are_any_use(
+async def test_a_subclass_goes_by_its_own_lifecycle(api: Api) -> None:
+    ids = await shop(api)
+    await api.data(
+        "mutation M($yaml: String!) { applyCatalogue(yaml: $yaml) { revision } }", {"yaml": PROVIDER_OUTAGE}
+    )
+    await record(api, "ProviderOutage", "P-1", ids["a"], startedAt=moment(hours=1))
+    await record(api, "ProviderOutage", "P-2", ids["b"], startedAt=moment(hours=1), lifecycle="OVER")
+    assert told(await asked(api)) == {"P-1": ["a"]}
+
+
+async def test_records_about_nothing_are_not_counted_and_too_many_are_refused_with_a_way_out(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = await api.create("Server", name="a")
+    ids = await shop(api)
     for number in range(5):
-        await record(api, "Outage", f"O-{number}", server)
+        await record(api, "Outage", f"O-{number}", ids["a"])
+        await record(api, "Incident", f"I-{number}")
     monkeypatch.setattr(down_on_record, "PAGE", 2)
     assert list(told(await asked(api))) == [f"O-{number}" for number in range(5)]
     monkeypatch.setattr(down_on_record, "MOST_RECORDS", 4)
-    assert await api.code(QUERY, {"down": [], "kinds": ["OUTAGES"]}) == "BAD_REQUEST"
-    assert told(await asked(api, kinds=["CHANGES"])) == {}
+    assert told(await asked(api, kinds=["INCIDENTS"])) == {}
+    refused = await api.answer(QUERY, {"down": [], "kinds": ["OUTAGES"]})
+    assert (
+        "5 outages say that something is down, at most 4 are taken; close" in refused["errors"][0]["message"]
+    )
+    monkeypatch.setattr(down_on_record, "MOST_READ", 4)
+    refused = await api.answer(QUERY, {"down": [], "kinds": ["OUTAGES"]})
+    assert "5 outages about configuration items are not closed" in refused["errors"][0]["message"]
 
 
-def test_more_items_on_record_than_an_answer_takes_are_refused_with_a_way_out() -> None:
-    down = frozenset(str(number) for number in range(MAX_DOWN + 1))
-    with pytest.raises(BadRequest, match="ask fewer kinds of records"):
-        Question(("x",), (), down, (), Confidence.INFERRED, None)
+async def test_more_items_than_an_answer_takes_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = await shop(api)
+    await record(api, "Outage", "O-1", *ids.values())
+    monkeypatch.setattr(down_on_record, "MOST_RECORDS", 2)
+    refused = await api.answer(QUERY, {"down": [], "kinds": ["OUTAGES"]})
+    assert "3 items are down by these records, at most 2" in refused["errors"][0]["message"]
+    assert told(await asked(api, pinned=[ids["a"]])) == {"O-1": ["Shop", "b"]}
+
+
+async def test_items_of_a_record_come_in_pages(api: Api) -> None:
+    ids = await shop(api)
+    await record(api, "Outage", "O-1", *ids.values())
+    query = """{ impact(down: [], alreadyDownBy: [OUTAGES]) { alreadyDownBy {
+      itemCount items(first: 1, offset: 2) { id } } } }"""
+    [row] = (await api.data(query))["impact"]["alreadyDownBy"]
+    assert row == {"itemCount": 3, "items": [{"id": max(ids.values())}]}
 
 
 async def test_who_may_not_read_learns_nothing(api: Api) -> None:
-    assert await api.code(QUERY, {"down": [], "kinds": EVERY_KIND}, token="nobody") == "UNAUTHENTICATED"
+    agent = await api.token("agent")
+    assert await api.code(QUERY, {"down": [], "kinds": EVERY_KIND}, token=agent) == "FORBIDDEN"
+    assert (await bulk(api, agent, down=[], alreadyDownBy=["OUTAGES"])).status_code == 403

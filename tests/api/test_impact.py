@@ -195,7 +195,6 @@ async def test_a_revision_that_is_not_there_is_waited_for_and_not_for_ever(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = await redundant_shop(api)
-    monkeypatch.setattr("cmdb.store.topology.WAIT_SECONDS", 0.3)
     query = """query Q($down: [ID!]!, $least: Long!) { impact(down: $down, atLeast: $least) { revision } }"""
     head = (await api.data(QUERY, {"down": [ids["a"]]}))["impact"]["revision"]
     assert (await api.data(query, {"down": [ids["a"]], "least": head}))["impact"]["revision"] == head
@@ -203,5 +202,6 @@ async def test_a_revision_that_is_not_there_is_waited_for_and_not_for_ever(
     await asyncio.sleep(0.05)
     await api.create("Server", name="late")
     assert (await waiting)["impact"]["revision"] == head + 1
+    monkeypatch.setattr("cmdb.store.topology.WAIT_SECONDS", 0.3)
     body = await api.answer(query, {"down": [ids["a"]], "least": head + 99})
     assert "atLeast" in body["errors"][0]["message"]

@@ -88,6 +88,9 @@ class Scripted(Client):
         return answer
 
 
+ITEM = {"item": {"id": "i", "class": "C", "name": "n", "layer": "compute", "lifecycle": "LIVE"}}
+
+
 def impact(*services: str, **counts: int) -> dict[str, Any]:
     """An answer in which services `s0`, `s1`, ... have these states and nothing else is reached."""
     ids = [f"s{n}" for n in range(len(services))]
@@ -105,11 +108,13 @@ def impact(*services: str, **counts: int) -> dict[str, Any]:
         for i, state in zip(ids, services, strict=True)
     ]
     nobody: dict[str, Any] = {"customers": [], "teams": [], "owners": [], "agreements": []}
-    answer = {"revision": 1, "added": 0, "failed": [], "counts": every, "services": listed, "record": columns}
+    nobody["concerned"] = {"services": len(listed), "customers": 0, "teams": 0, "owners": 0, "agreements": 0}
+    failed = [ITEM["item"]]
+    answer = {"revision": 1, "added": 0, "failed": failed, "counts": every, "services": listed}
+    answer["record"] = columns
     return {"impact": answer | nobody}
 
 
-ITEM = {"item": {"id": "i", "class": "C", "name": "n", "layer": "compute", "lifecycle": "LIVE"}}
 CHANGE = {"change": {"id": "c", "attributes": {}, "lifecycle": "ASSESSED"}}
 NO_HISTORY = {"history": {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}}
 

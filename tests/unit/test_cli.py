@@ -160,6 +160,7 @@ IMPACT: ImpactRecord = {
     "teams": [{"id": "id-t", "class": "Team", "name": "web team", "worst": "at_risk", "items": 2}],
     "owners": [],
     "agreements": [],
+    "concerned": {"services": 2, "customers": 0, "teams": 0, "owners": 0, "agreements": 0},
     "down": [
         {"id": "id-pdu-a", "class": "Pdu", "name": "pdu-a", "because": []},
         {"id": "id-pdu-b", "class": "Pdu", "name": "pdu-b", "because": []},
