@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.packing import packed
 from benchmarks.results import Result, quantile
 from benchmarks.synthetic import make_estate
+from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.store.snapshot import Snapshot, read_snapshot, write_snapshot
 from impact.engine import Engine
@@ -90,12 +91,12 @@ def hub(engine: Engine, topology: PackedTopology) -> list[Result]:
     with engine.workspace() as workspace:
         scratch = workspace.scratch(graph)
 
-        def reached(number: int) -> int:
-            return len(
-                walk(tuple(graph.arrays), tuple(scratch), np.array([number], np.int32), nobody, False)[0]
-            )
+        def reached(number: int) -> Int32s:
+            start = np.array([number], np.int32)
+            nodes: Int32s = walk(tuple(graph.arrays), tuple(scratch), start, nobody, False)[0]
+            return nodes
 
-        worst = max([*most.tolist(), *sample.tolist()], key=reached)
+        worst = max([*most.tolist(), *sample.tolist()], key=lambda number: len(reached(number)))
         reach, plain = reached(worst), []
         for _ in range(REPEATED):
             begun = time.perf_counter()
@@ -107,9 +108,9 @@ def hub(engine: Engine, topology: PackedTopology) -> list[Result]:
         impact = engine.simulate_failure(topology, [item])
         full.append(time.perf_counter() - begun)
     what = f"the worst hub of {topology.size:,} CIs"
-    differing = abs(len(impact.nodes) - reach)
+    differing = len(np.setxor1d(impact.nodes, reach, assume_unique=True))
     return [
-        Result.below(NAME, f"{what}, plainly ({reach:,} reached), ms", quantile(plain, 0.5) * 1e3, 500),
+        Result.below(NAME, f"{what}, plainly ({len(reach):,} reached), ms", quantile(plain, 0.5) * 1e3, 500),
         Result.below(NAME, f"{what}, states of everything, ms", quantile(full[1:], 0.5) * 1e3, 500),
         Result.exactly(NAME, "CIs that one of the two reached and the other did not", differing, 0),
     ]

@@ -160,7 +160,7 @@ def bulk(service: RunningService, estate: EstateColumns, ids: Sequence[str]) -> 
         goal = (
             f"{sizes[item]:,} items in bulk as {form} ({size / 1e6:.1f} MB), question to last byte, p50, ms"
         )
-        results.append(Result.below(NAME, goal, quantile(seconds, 0.5) * 1e3, 10 if form == "Arrow" else 50))
+        results.append(Result.below(NAME, goal, quantile(seconds, 0.5) * 1e3, 10))
     client.close()
     return results
 

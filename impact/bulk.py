@@ -6,16 +6,18 @@ criticality, state, distance; what the answer is true of, its counts and what fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cmdb.model.columns import Int32s
 from cmdb.model.packed_columns import Kind, kind_of
+from cmdb.model.packed_topology import PackedTopology
 from impact.failure_kernels import Marks
 from impact.propagation import State
 from impact.simulation import STATES, Impact
@@ -46,39 +48,42 @@ def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[byte
 def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
     """The head, with `more` keys, as one line, then a line for each CI, in pieces of many lines."""
     yield orjson.dumps({"impact": {**head_of(impact), **more}}) + b"\n"
-    middles: dict[tuple[int, int], bytes] = {}
-    tails = [b',"state":' + orjson.dumps(state.value) + b',"distance":' for state in STATES]
-    topology = impact.topology
     for nodes, codes, distances, in_base in _pieces(impact):
-        if in_base:
-            columns = topology.columns
-            ids = columns.ids.texts(nodes).tolist()
-            names = list(columns.names.take(nodes))
-            kinds = columns.kind[nodes].tolist()
-            table: Any = columns.kinds
-        else:
-            items = [topology.item(number) for number in nodes.tolist()]
-            ids = [orjson.dumps(item.id)[1:-1] for item in items]
-            names = [item.name for item in items]
-            table = [kind_of(item) for item in items]
-            kinds = list(range(len(items)))
-            middles.clear()
-        lines = []
-        for item_id, name, kind, code, distance in zip(
-            ids, names, kinds, codes.tolist(), distances.tolist(), strict=True
-        ):
-            middle = middles.get((kind, code))
-            if middle is None:
-                middle = middles[kind, code] = _kind_text(table[kind]) + tails[code]
-            lines.append(b'{"id":"%b","name":%b%b%d}\n' % (item_id, orjson.dumps(name), middle, distance))
-        if not in_base:
-            middles.clear()
-        yield b"".join(lines)
+        rows = _rows(impact.topology, nodes, in_base)
+        pairs = rows.places * len(STATES) + codes
+        used = np.flatnonzero(np.bincount(pairs))
+        middles = [
+            _middle(rows.kinds[pair // len(STATES)], STATES[pair % len(STATES)]) for pair in used.tolist()
+        ]
+        lines = pc.binary_join_element_wise(
+            '{"id":"',
+            _escaped(rows.ids),
+            '","name":"',
+            _escaped(rows.names),
+            pa.array(middles, pa.string()).take(pa.array(np.searchsorted(used, pairs))),
+            pa.array(distances).cast(pa.string()),
+            "}\n",
+            "",
+        )
+        _, ends, text = lines.buffers()
+        yield text.to_pybytes()[: np.frombuffer(ends, np.int32)[len(lines)]]
 
 
-def _kind_text(kind: Kind) -> bytes:
-    values = (kind.class_name, kind.layer, kind.lifecycle, kind.criticality)
-    return b"," + orjson.dumps(dict(zip(FIELDS, values, strict=True)))[1:-1]
+def _middle(kind: Kind, state: State) -> str:
+    """What is between a name and a distance."""
+    values = dict(zip(FIELDS, (kind.class_name, kind.layer, kind.lifecycle, kind.criticality), strict=True))
+    return '",' + orjson.dumps({**values, "state": state.value})[1:-1].decode() + ',"distance":'
+
+
+def _escaped(texts: pa.StringArray) -> pa.StringArray:
+    """The same as they are written in JSON. Hardly any has a character that is written in another way."""
+    _, _, characters = texts.buffers()
+    text = np.frombuffer(characters or b"", np.uint8)
+    if not len(text) or not ((text.min() < ord(" ")) | (text == ord('"')).any() | (text == ord("\\")).any()):
+        return texts
+    special = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
+    written = [orjson.dumps(text)[1:-1].decode() for text in texts.filter(special).to_pylist()]
+    return pc.replace_with_mask(texts, special, pa.array(written, pa.string()))
 
 
 def _pieces(impact: Impact) -> Iterator[tuple[Int32s, Marks, Int32s, bool]]:
@@ -106,31 +111,46 @@ _SCHEMA = pa.schema(
 )
 
 
+class _Rows(NamedTuple):
+    """Ids and names of some CIs, and which of `kinds` each is of."""
+
+    ids: pa.StringArray
+    names: pa.StringArray
+    kinds: Sequence[Kind]
+    places: Int32s
+
+
+def _rows(topology: PackedTopology, nodes: Int32s, in_base: bool) -> _Rows:
+    if not in_base:
+        items = [topology.item(number) for number in nodes.tolist()]
+        return _Rows(
+            pa.array([item.id for item in items], pa.string()),
+            pa.array([item.name for item in items], pa.string()),
+            [kind_of(item) for item in items],
+            np.arange(len(items), dtype=np.int32),
+        )
+    columns = topology.columns
+    texts, names = columns.ids.texts(nodes), columns.names.take(nodes)
+    if columns.ids.uuids:
+        ids = _strings(len(nodes), np.arange(len(nodes) + 1, dtype=np.int32) * 36, texts.tobytes())
+    else:
+        ids = pa.array([text.decode() for text in texts.tolist()], pa.string())
+    return _Rows(
+        ids,
+        _strings(len(nodes), names.starts.astype(np.int32), names.blob.tobytes()),
+        columns.kinds,
+        columns.kind[nodes].astype(np.int32),
+    )
+
+
+def _strings(count: int, starts: Int32s, text: bytes) -> pa.StringArray:
+    return pa.StringArray.from_buffers(count, pa.py_buffer(starts), pa.py_buffer(text))
+
+
 def _batch(
     impact: Impact, schema: pa.Schema, nodes: Int32s, codes: Marks, distances: Int32s, in_base: bool
 ) -> pa.RecordBatch:
-    topology = impact.topology
-    if in_base:
-        columns = topology.columns
-        texts = columns.ids.texts(nodes)
-        if columns.ids.uuids:
-            starts = np.arange(len(nodes) + 1, dtype=np.int32) * 36
-            ids = pa.StringArray.from_buffers(len(nodes), pa.py_buffer(starts), pa.py_buffer(texts.tobytes()))
-        else:
-            ids = pa.array([text.decode() for text in texts.tolist()], pa.string())
-        taken = columns.names.take(nodes)
-        starts = taken.starts.astype(np.int32)
-        names = pa.StringArray.from_buffers(
-            len(nodes), pa.py_buffer(starts), pa.py_buffer(taken.blob.tobytes())
-        )
-        kinds, places = columns.kinds, columns.kind[nodes].astype(np.int32)
-    else:
-        items = [topology.item(number) for number in nodes.tolist()]
-        ids, names = (
-            pa.array([i.id for i in items], pa.string()),
-            pa.array([i.name for i in items], pa.string()),
-        )
-        kinds, places = tuple(kind_of(item) for item in items), np.arange(len(items), dtype=np.int32)
+    ids, names, kinds, places = _rows(impact.topology, nodes, in_base)
     facts = [_words([kind[field] for kind in kinds], places) for field in range(len(FIELDS))]
     states = _words([state.value for state in STATES], codes.astype(np.int32))
     return pa.RecordBatch.from_arrays([ids, names, *facts, states, pa.array(distances)], schema=schema)

@@ -31,6 +31,13 @@ READS = [
     '{ paths(from: "x", to: "y") { truncated } }',
     "{ edges { hasNextPage } }",
     '{ impact(down: ["x"]) { revision } }',
+    "{ impact(down: [], alreadyDownBy: [OUTAGES]) { revision } }",
+    '{ serviceAvailability(service: "x") { revision } }',
+    "{ ranking { count } }",
+    '{ servicesTouched(id: "x") { count } }',
+    "{ weakPoints { revision } }",
+    '{ minimumCut(from: "x", to: "y") { revision } }',
+    '{ checks(text: "every service has no single point of failure") { revision } }',
     '{ componentFigures(ids: ["x"]) { basis } }',
     '{ measuredAvailability(service: "x", from: "2026-01-01T00:00:00Z") { availability } }',
 ]

@@ -154,6 +154,34 @@ async def test_long_lists_arrive_whole_and_under_several_names(api: Api) -> None
     assert len(walk["edges"]) == 150
 
 
+async def test_edges_that_are_less_certain_than_asked_carry_nothing(api: Api) -> None:
+    ids = {name: await api.create("Server", name=name) for name in ("a", "b", "c", "d")}
+    for source, target, confidence in (
+        ("b", "a", "DECLARED"),
+        ("c", "b", "OBSERVED"),
+        ("d", "c", "INFERRED"),
+    ):
+        await api.relate("DependsOn", ids[source], ids[target], confidence=confidence)
+    query = """query Q($down: [ID!]!, $least: Confidence!) {
+      impact(down: $down, minimumConfidence: $least) { down { name } } }"""
+    down = {}
+    for least in ("INFERRED", "OBSERVED", "DECLARED"):
+        impact = (await api.data(query, {"down": [ids["a"]], "least": least}))["impact"]
+        down[least] = "".join(item["name"] for item in impact["down"])
+    assert down == {"INFERRED": "abcd", "OBSERVED": "abc", "DECLARED": "ab"}
+
+
+async def test_parties_and_services_are_counted_whatever_a_page_shows(api: Api) -> None:
+    ids = await redundant_shop(api)
+    for name in ("one", "two", "three"):
+        await api.relate("SupportedBy", ids["shop"], await api.create("Team", name=name))
+    query = """query Q($down: [ID!]!) { impact(down: $down) {
+      teams(first: 1) { name } concerned { services customers teams owners agreements } } }"""
+    impact = (await api.data(query, {"down": [ids["a"]]}))["impact"]
+    assert len(impact["teams"]) == 1
+    assert impact["concerned"] == {"services": 1, "customers": 0, "teams": 3, "owners": 0, "agreements": 0}
+
+
 async def test_what_is_down_already_is_told_from_what_a_failure_adds(api: Api) -> None:
     ids = await redundant_shop(api)
     query = """query Q($down: [ID!]!, $already: [ID!]) { impact(down: $down, alreadyDown: $already) {
