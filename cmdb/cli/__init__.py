@@ -13,6 +13,7 @@ from cmdb.cli.checking import check
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.exporting import export
 from cmdb.cli.fault_trees import fault_tree
+from cmdb.cli.figures import figures
 from cmdb.cli.importing import import_files
 from cmdb.cli.looking import dependents, deps, find, get
 from cmdb.cli.network import minimum_cut, weak_points
@@ -20,6 +21,7 @@ from cmdb.cli.past import audit_app, baseline_app, diff, history, undo
 from cmdb.cli.ranking import ranking
 from cmdb.cli.serving import agent, serve, status
 from cmdb.cli.terminal import Terminal
+from cmdb.cli.touched import touched
 from cmdb.cli.watching import watch
 from cmdb.cli.what_if import impact
 from cmdb.errors import CmdbError
@@ -48,7 +50,9 @@ app.command("deps")(deps)
 app.command("dependents")(dependents)
 app.command("impact")(impact)
 app.command("availability")(availability)
+app.command("figures")(figures)
 app.command("ranking")(ranking)
+app.command("touched")(touched)
 app.command("check")(check)
 app.command("watch")(watch)
 app.command("weak-points")(weak_points)

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cmdb.cli.measured import MEASURED, measured_period, measured_picture, measured_record
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, session
 from cmdb.cli.terminal import plain_table, plural, shown, survival
 
@@ -62,6 +63,18 @@ def availability(
             help="Write the service as an Open-PSA fault tree to FILE instead.",
         ),
     ] = None,
+    measured_from: Annotated[
+        str | None,
+        typer.Option(
+            "--measured-from",
+            metavar="TIME",
+            help="Tell how available it was from then on too, by the outages on record.",
+        ),
+    ] = None,
+    measured_to: Annotated[
+        str | None,
+        typer.Option("--measured-to", metavar="TIME", help="The end of that period. Default: now."),
+    ] = None,
     as_of: AsOfOption = None,
     json_lines: JsonOption = False,
 ) -> None:
@@ -69,6 +82,9 @@ def availability(
 
     Figures of components that nobody declared are the defaults of their classes, and marked as assumptions.
     """
+    period = measured_period(measured_from, measured_to)
+    if period is not None and fault_tree is not None:
+        raise typer.BadParameter("it is not part of a fault tree", param_hint="--measured-from")
     with session(json_lines) as s:
         moment = as_of_input(as_of)
         item = s.resolve(service, moment)["id"]
@@ -79,12 +95,17 @@ def availability(
             return
         variables = {"service": item, "first": first, "order": order, "asOf": moment}
         record = s.client.query(AVAILABILITY, variables)["serviceAvailability"]
+        if period is not None:
+            asked = {"service": item, "from": period[0], "to": period[1], "asOf": moment}
+            record["measured"] = measured_record(s.client.query(MEASURED, asked)["measuredAvailability"])
         s.terminal.answer(record, availability_picture(record))
 
 
 def availability_picture(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The verdict, the single points of failure, what the service hangs on most, and what would buy most."""
     yield from _verdict(answer)
+    if "measured" in answer:
+        yield from measured_picture(answer["measured"])
     if answer["singlePointsOfFailure"]:
         yield Text()
         yield _single_points(answer)

@@ -26,11 +26,20 @@ _REASONS_SHOWN = 2
 _NAMES_SHOWN = 12
 _BUSINESS_FIRST = ("BusinessService", "ApplicationService")
 _SAVED = frozenset({"reduced", "protected", "up"})
-_HEADINGS = {"down": "Down", "degraded": "Degraded", "at_risk": "At risk"}
+_HEADINGS = {
+    "down": "Down",
+    "degraded": "Degraded",
+    "at_risk": "At risk",
+    "reduced": "Reduced",
+    "protected": "Protected",
+}
 
 
 def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[RenderableType]:
-    """The whole answer; of each list at most `rows` (None: all). Services that redundancy saved are named in a line."""
+    """The whole answer; of each list at most `rows` (None: all, and what is reduced or protected too).
+
+    Services that redundancy saved are named in a line.
+    """
     yield verdict(impact)
     if impact.get("already_down_by"):
         yield _on_record(impact["already_down_by"], impact["already_down_by_count"])
@@ -44,15 +53,23 @@ def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[R
         yield Text()
         yield from service_time_picture(impact["service_time"], rows)
     failed = {item["id"] for item in impact["failed"]}
-    for state, affected in (
+    states: list[tuple[str, list[AffectedRecord]]] = [
         ("down", impact["down"]),
         ("degraded", impact["degraded"]),
         ("at_risk", impact["at_risk"]),
-    ):
+    ]
+    if rows is None:
+        states += [("reduced", impact["reduced"]), ("protected", impact["protected"])]
+    for state, affected in states:
         others = [item for item in affected if item["id"] not in failed]
         if others:
             yield Text()
             yield _affected(state, others, rows)
+    unharmed = [(impact["counts"][state], state) for state in ("reduced", "protected")]
+    left = " and ".join(f"{number:,} {state}" for number, state in unharmed if number)
+    if rows is not None and left:
+        yield Text()
+        yield Text(f"… and {left}; --all shows them", "dim")
     if impact["truncated"]:
         yield Text()
         yield Text("The answer is large: the first of each state are explained; --bulk writes all.", "dim")

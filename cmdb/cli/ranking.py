@@ -16,14 +16,18 @@ from cmdb.cli.session import AsOfOption, JsonOption, as_of_input, item_record, s
 from cmdb.cli.terminal import LAYER_STYLES, plural, shown
 
 RANKING = """
-query Ranking($by: RankedBy!, $classes: [String!], $first: Int!, $asOf: AsOf) {
-  ranking(by: $by, classes: $classes, first: $first, asOf: $asOf) {
+query Ranking($by: RankedBy!, $classes: [String!], $first: Int!, $offset: Int!, $asOf: AsOf) {
+  ranking(by: $by, classes: $classes, first: $first, offset: $offset, asOf: $asOf) {
     revision behind count
     nodes { id class name layer lifecycle criticality itemsDown servicesDown servicesTouched }
   }
 }"""
 
 _BAR = 24
+
+OffsetOption = Annotated[
+    int, typer.Option("--offset", min=0, metavar="N", help="Leave out the first N, for the pages after them.")
+]
 
 
 class By(Enum):
@@ -42,23 +46,31 @@ def ranking(
         typer.Option("--class", metavar="CLASS", help="Show items of this class and its subclasses only."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, metavar="N", help="Items at most.")] = 20,
+    offset: OffsetOption = 0,
     as_of: AsOfOption = None,
     json_lines: JsonOption = False,
 ) -> None:
     """The items whose failure alone would take down most, redundancy considered; worst first."""
     with session(json_lines) as s:
-        variables = {"by": by.name, "classes": classes, "first": limit, "asOf": as_of_input(as_of)}
-        record = ranking_record(s.client.query(RANKING, variables)["ranking"], by)
+        variables = {
+            "by": by.name,
+            "classes": classes,
+            "first": limit,
+            "offset": offset,
+            "asOf": as_of_input(as_of),
+        }
+        record = ranking_record(s.client.query(RANKING, variables)["ranking"], by, offset)
         s.terminal.answer(record, ranking_picture(record))
 
 
-def ranking_record(answer: Mapping[str, Any], by: By) -> RankingRecord:
+def ranking_record(answer: Mapping[str, Any], by: By, offset: int) -> RankingRecord:
     """The record of a GraphQL answer."""
     return {
         "revision": answer["revision"],
         "behind": answer["behind"],
         "by": by.value,
         "count": answer["count"],
+        "offset": offset,
         "items": [
             {
                 "item": item_record(node),
@@ -81,6 +93,7 @@ def ranking_picture(record: RankingRecord) -> Iterator[RenderableType]:
         (f"  (revision {record['revision']}{behind})", "dim"),
     )
     if not rows:
+        yield from rows_not_shown(record["count"], record["offset"], 0)
         return
     by_items = record["by"] == "items"
     most = max(row["items_down"] if by_items else row["services_down"] for row in rows)
@@ -100,8 +113,16 @@ def ranking_picture(record: RankingRecord) -> Iterator[RenderableType]:
             Text(_bar(row["items_down"] if by_items else row["services_down"], most), style="red"),
         )
     yield table
-    if record["count"] > len(rows):
-        yield Text(f"… and {record['count'] - len(rows):,} more", style="dim")
+    yield from rows_not_shown(record["count"], record["offset"], len(rows))
+
+
+def rows_not_shown(count: int, offset: int, rows: int) -> Iterator[Text]:
+    """What a page of `rows` from `offset` on leaves out of `count`: before it and after it."""
+    before, after = min(offset, count), max(count - offset - rows, 0)
+    if before:
+        yield Text(f"… after the first {before:,}", style="dim")
+    if after:
+        yield Text(f"… and {after:,} more", style="dim")
 
 
 def _bar(value: int, most: int) -> str:

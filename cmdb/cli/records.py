@@ -57,9 +57,17 @@ class FactRecord(TypedDict):
 
 AffectedRecord = TypedDict(
     "AffectedRecord",
-    {"id": str, "class": str, "name": str, "layer": NotRequired[str], "because": list[FactRecord]},
+    {
+        "id": str,
+        "class": str,
+        "name": str,
+        "layer": NotRequired[str],
+        "because": list[FactRecord],
+        "path": NotRequired[list[str]],
+    },
 )
-"""A CI that the failure reaches, and why it is in its state."""
+"""A CI that the failure reaches, and why it is in its state; `path`: ids of the shortest chain of causes, from
+it to one that failed."""
 
 
 ServiceRecord = TypedDict(
@@ -162,6 +170,8 @@ class ImpactRecord(TypedDict):
     down: list[AffectedRecord]
     degraded: list[AffectedRecord]
     at_risk: list[AffectedRecord]
+    reduced: list[AffectedRecord]
+    protected: list[AffectedRecord]
     services: list[ServiceRecord]
     customers: list[PartyRecord]
     teams: list[PartyRecord]
@@ -214,13 +224,80 @@ class RankedRecord(TypedDict):
 
 
 class RankingRecord(TypedDict):
-    """`cmdb ranking`: the first of `count` items; `behind`: revisions since, which are being taken up."""
+    """`cmdb ranking`: of `count` items those after the first `offset`; `behind`: revisions since, being taken up."""
 
     revision: int
     behind: int
     by: str
     count: int
+    offset: int
     items: list[RankedRecord]
+
+
+class TouchedRecord(TypedDict):
+    """`cmdb touched`: of `count` services that depend on `item` those after the first `offset`; see `behind` above."""
+
+    revision: int
+    behind: int
+    item: ItemRecord
+    count: int
+    offset: int
+    services: list[ItemRecord]
+
+
+class HistoryFigureRecord(TypedDict):
+    """The outages that are in a component figure: how many, how long together, in which time. ISO 8601."""
+
+    observed: str
+    outages: int
+    down: str
+
+
+FigureRecord = TypedDict(
+    "FigureRecord",
+    {
+        "id": str,
+        "class": str,
+        "name": str,
+        "unavailability": float,
+        "basis": str,
+        "default_class": str | None,
+        "mtbf": str | None,
+        "mttr": str | None,
+        "history": HistoryFigureRecord | None,
+        "ignored": list[str],
+    },
+)
+"""How often an item is down by itself; `ignored` attributes make no sense. Lengths of time are ISO 8601."""
+
+
+class FiguresRecord(TypedDict):
+    """`cmdb figures`: in the order in which items were named."""
+
+    revision: int
+    figures: list[FigureRecord]
+
+
+MeasuredRecord = TypedDict(
+    "MeasuredRecord",
+    {
+        "from": str,
+        "to": str,
+        "availability": float | None,
+        "target": float | None,
+        "met": bool | None,
+        "agreed": str,
+        "down": str,
+        "allowed_down": str | None,
+        "planned": str,
+        "degraded": str,
+        "calendars": list[str],
+        "unusable": list[str],
+        "set_aside": list[dict[str, str]],
+    },
+)
+"""`measured` of `cmdb availability`: null availability: no time was agreed; without calendars: round the clock.
+Lengths of time are ISO 8601; `unusable` are ids of outages."""
 
 
 class WayRecord(TypedDict):

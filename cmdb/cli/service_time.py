@@ -45,9 +45,9 @@ def failure_time(begins: str | None, ends: str | None, lasting: str | None) -> t
         return None
     if (ends is None) == (lasting is None):
         raise typer.BadParameter("say when the failure ends: --until a time, or --lasting so long")
-    start = _instant(begins, "--from") if begins not in (None, "now") else datetime.now(UTC)
+    start = instant(begins, "--from") if begins not in (None, "now") else datetime.now(UTC)
     if ends is not None:
-        return format_instant(start), format_instant(_instant(ends, "--until"))
+        return format_instant(start), format_instant(instant(ends, "--until"))
     try:
         length = timedelta(milliseconds=int(VALUE_TYPES["duration"].normalise(lasting)))
         return format_instant(start), format_instant(start + length)
@@ -57,7 +57,8 @@ def failure_time(begins: str | None, ends: str | None, lasting: str | None) -> t
         raise typer.BadParameter("that is too long", param_hint="--lasting") from None
 
 
-def _instant(text: str | None, option: str) -> datetime:
+def instant(text: str | None, option: str) -> datetime:
+    """The time given to an option. Raises `typer.BadParameter`."""
     try:
         return parse_instant(str(VALUE_TYPES["datetime"].normalise(text)))
     except InvalidValue as error:
@@ -135,8 +136,10 @@ def service_time_picture(record: ServiceTimeRecord, rows: int | None) -> Iterato
 
 def _headline(record: ServiceTimeRecord) -> Text:
     """`From … to … UTC that takes 4h30m of agreed service time from 2 services; of 4 targets 1 missed`."""
-    text = Text(f"From {_minute(record['from'])} to {_minute(record['to'])} UTC that takes ", style="bold")
-    text.append(f"{_length(record['lost'])} of agreed service time", "bold red" if record["services"] else "")
+    text = Text(f"From {minute(record['from'])} to {minute(record['to'])} UTC that takes ", style="bold")
+    text.append(
+        f"{length_text(record['lost'])} of agreed service time", "bold red" if record["services"] else ""
+    )
     already = any(row["before"] == "down" for row in record["services"])
     text.append(f" from {plural(record['worked_out'], 'service')}", style="bold")
     text.append(", without what is down already" if already else "", style="bold")
@@ -164,7 +167,7 @@ def _services(services: list[LostTimeRecord]) -> Table:
         table.add_row(
             name,
             Text(row["service"]["class"], style="dim"),
-            _length(row["lost"]),
+            length_text(row["lost"]),
             Text(", ".join(map(shown, row["calendars"])) or "round the clock"),
         )
     return table
@@ -175,7 +178,7 @@ def _targets(targets: list[TargetOutlookRecord]) -> Table:
     table = plain_table("Service level targets", ("", *headings))
     for row in targets:
         sign, style = _SIGNS[row["outlook"]]
-        goal = f"{row['goal'] * 100:.6g} %" if row["goal"] is not None else _length(row["allowed"])
+        goal = f"{row['goal'] * 100:.6g} %" if row["goal"] is not None else length_text(row["allowed"])
         table.add_row(
             Text(sign, style=style),
             Text(shown(row["target"]["name"])),
@@ -183,10 +186,10 @@ def _targets(targets: list[TargetOutlookRecord]) -> Table:
             Text(row["priority"] or "any", style="dim"),
             Text(shown(row["agreement"]["name"]), style="dim"),
             Text(row["period"] or "this failure", style="dim"),
-            _length(row["allowed"]),
-            _length(row["down_before"]),
-            _length(row["lost"]),
-            Text(_length(row["left"]), style=style),
+            length_text(row["allowed"]),
+            length_text(row["down_before"]),
+            length_text(row["lost"]),
+            Text(length_text(row["left"]), style=style),
         )
     return table
 
@@ -196,10 +199,11 @@ def _more(number: int) -> Iterator[Text]:
         yield Text(f"… and {number:,} more", style="dim")
 
 
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")
+def minute(moment: str) -> str:
+    """`2026-10-01 08:00` of a time in full."""
+    return moment[:16].replace("T", " ")
 
 
-def _length(duration: str) -> str:
+def length_text(duration: str) -> str:
     """`PT4H30M` as `4h30m`."""
     return duration.replace("PT", "").lower()

@@ -28,12 +28,18 @@ query NearNames($text: String!, $asOf: AsOf) {
 CLASSES = "query Classes { catalogue { classes } }"
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_BEFORE = "before:"
 _CLASS_AND_NAME = re.compile(r"([A-Z][A-Za-z0-9]*)/(.+)", re.DOTALL)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, one value a line.")]
 AsOfOption = Annotated[
     str | None,
-    typer.Option("--as-of", metavar="WHEN", help="A revision number or a time (RFC 3339). Default: now."),
+    typer.Option(
+        "--as-of",
+        metavar="WHEN",
+        help="A revision number, a time (RFC 3339), or before:ID, just before the first revision whose reason "
+        "is that change. Default: now.",
+    ),
 ]
 ItemArgument = Annotated[str, typer.Argument(metavar="NAME", help="An id, a name, or Class/name.")]
 
@@ -93,14 +99,18 @@ def session(json_lines: bool) -> Iterator[Session]:
 
 
 def as_of_input(text: str | None) -> dict[str, Any] | None:
-    """The GraphQL input for `--as-of`. Raises `BadRequest` for what is neither a number nor a time."""
+    """The GraphQL input for `--as-of`. Raises `BadRequest` for what is no number, time or before:ID."""
     if text is None or text == "now":
         return None
     if text.isdecimal():
         return {"revision": int(text)}
     if re.match(r"\d{4}-\d\d-\d\d", text):
         return {"time": text if "T" in text else f"{text}T00:00:00Z"}
-    raise BadRequest(f"--as-of {text!r} is neither a revision number nor a time such as 2026-11-24T09:30:00Z")
+    if text.startswith(_BEFORE) and text != _BEFORE:
+        return {"beforeChange": text.removeprefix(_BEFORE)}
+    raise BadRequest(
+        f"--as-of {text!r} is neither a revision number nor a time such as 2026-11-24T09:30:00Z nor before:ID"
+    )
 
 
 def item_record(node: Mapping[str, Any]) -> ItemRecord:

@@ -55,12 +55,10 @@ MORE_SERVICES = "query MoreServices" + _ASKED % (
     f"services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}",
 )
 ALL_AFFECTED = "query AllAffected" + _ASKED % ("", "record(explain: true)")
-FIRST_AFFECTED = "query FirstAffected" + _ASKED % (
-    "",
-    "\n    ".join(
-        f"{state}(first: 25) {{ id class name layer {_REASONS} }}" for state in ("down", "degraded", "atRisk")
-    ),
-)
+_FIRST = f"(first: 25) {{ id class name layer {_REASONS} path {{ id }} }}"
+FIRST_AFFECTED = "query FirstAffected" + _ASKED % ("", f"down{_FIRST} degraded{_FIRST} atRisk{_FIRST}")
+FIRST_SAVED = "query FirstSaved" + _ASKED % ("", f"reduced{_FIRST} protected{_FIRST}")
+"""Beside the one above: together they would cost more than one operation may."""
 IMPACT_AS_GRAPH = "query ImpactAsGraph" + _ASKED % (
     ", $format: GraphFormat!, $limit: Int!",
     "export(format: $format, limit: $limit) { text truncated }",
@@ -104,7 +102,10 @@ def impact(
         typer.Option(metavar="LEAST", help="Leave out less certain edges: declared, observed or inferred."),
     ] = "inferred",
     everything: Annotated[
-        bool, typer.Option("--all", help="Draw all items, not the first of each state.")
+        bool,
+        typer.Option(
+            "--all", help="Draw all items, not the first of each state; reduced and protected ones too."
+        ),
     ] = False,
     begins: Annotated[
         str | None,
@@ -221,7 +222,7 @@ class Asked:
 
 
 def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = None) -> ImpactRecord:
-    """The answer with the reasons of what is down, degraded or at risk; of a very large one, of the first of each.
+    """The answer with the reasons of what is reached; of a very large one, of the first in each state.
 
     `during`: from when to when the failure lasts, where the service time it takes is to be told too.
     """
@@ -248,7 +249,8 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
     answer["failed"].sort(key=lambda item: named.get(item["id"], len(named)))
     affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}
     if sum(answer["counts"].values()) > _MOST_EXPLAINED:
-        affected = _first_affected(s.client.query(FIRST_AFFECTED, variables)["impact"])
+        first = s.client.query(FIRST_AFFECTED, variables)["impact"]
+        affected = _first_affected({**first, **s.client.query(FIRST_SAVED, variables)["impact"]})
     elif failed:
         affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
     record = impact_record(answer, services, affected)
@@ -292,6 +294,8 @@ def impact_record(
         "down": affected["down"],
         "degraded": affected["degraded"],
         "at_risk": affected["at_risk"],
+        "reduced": affected["reduced"],
+        "protected": affected["protected"],
         "services": [
             {
                 "id": service["id"],
@@ -310,13 +314,20 @@ def impact_record(
     }
 
 
-_STATES = {"down": "down", "degraded": "degraded", "at_risk": "atRisk"}
+_STATES = {
+    "down": "down",
+    "degraded": "degraded",
+    "at_risk": "atRisk",
+    "reduced": "reduced",
+    "protected": "protected",
+}
+"""The states of what is reached, worst first, with the fields that list them."""
 
 
 def all_affected(columns: Mapping[str, Any]) -> dict[str, list[AffectedRecord]]:
-    """Everything that is down, degraded or at risk, of an answer's `record`, which has it in columns."""
+    """Everything that is reached, of an answer's `record`, which has it in columns."""
     names = dict(zip(columns["ids"], columns["names"], strict=True))
-    explained = {e["id"]: [_fact(fact, names) for fact in e["facts"]] for e in columns["explanations"]}
+    explained = {explanation["id"]: explanation for explanation in columns["explanations"]}
     affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}
     for position, item in enumerate(columns["ids"]):
         if columns["states"][position] in affected:
@@ -326,7 +337,8 @@ def all_affected(columns: Mapping[str, Any]) -> dict[str, list[AffectedRecord]]:
                     "class": columns["classes"][position],
                     "name": names[item],
                     "layer": columns["layers"][position] or "",
-                    "because": explained[item],
+                    "because": [_fact(fact, names) for fact in explained[item]["facts"]],
+                    "path": explained[item]["path"],
                 }
             )
     return affected
@@ -341,6 +353,7 @@ def _first_affected(answer: Mapping[str, Any]) -> dict[str, list[AffectedRecord]
                 "name": item["name"],
                 "layer": item["layer"] or "",
                 "because": [_typed_fact(fact) for fact in item["because"]],
+                "path": [step["id"] for step in item["path"]],
             }
             for item in answer[field]
         ]

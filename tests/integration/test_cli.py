@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 
 from cmdb.cli import main
+from cmdb.cli.client import Access, Client
 from cmdb.store.connection import Connection
 
 
@@ -460,6 +461,317 @@ def test_availability_names_single_points_and_writes_a_fault_tree(
     file = tmp_path / "shop.xml"
     assert cmdb("availability", "Web Shop", "--fault-tree", str(file)).status == 0
     assert "opsa-mef" in file.read_text()
+
+
+def imported(cmdb: Cmdb, tmp_path: Path, told: dict[str, Any]) -> int:
+    """The revision that importing this makes."""
+    file = tmp_path / "told.json"
+    file.write_text(json.dumps(told))
+    ended = cmdb("import", str(file), "--json")
+    assert ended.status == 0, ended.out
+    revision: int = ended.json["revision"]
+    return revision
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted(row["name"] for row in rows)
+
+
+def test_touched_lists_the_services_that_depend_on_an_item(cmdb: Cmdb, tmp_path: Path) -> None:
+    services = [
+        {"ref": f"s{n}", "class": "BusinessService", "key": f"s{n}", "attributes": {"name": f"Desk {n}"}}
+        for n in range(3)
+    ]
+    host = {"ref": "h", "class": "Server", "key": "h", "attributes": {"name": "desk-host"}}
+    alone = {"ref": "n", "class": "Switch", "key": "n", "attributes": {"name": "net-desk"}}
+    edges = [{"type": "DEPENDS_ON", "from": f"s{n}", "to": "h"} for n in range(3)]
+    imported(cmdb, tmp_path, {"source": "desks", "items": [host, alone, *services], "edges": edges})
+    record = cmdb("touched", "desk-host", "--json").json
+    assert (record["item"]["name"], record["count"], record["offset"]) == ("desk-host", 3, 0)
+    assert names(record["services"]) == ["Desk 0", "Desk 1", "Desk 2"]
+    page = cmdb("touched", "Server/desk-host", "--limit", "1", "--offset", "1", "--json").json
+    assert page["services"] == record["services"][1:2]
+    text = cmdb("touched", "desk-host", "--limit", "2").out
+    assert text.startswith("The failure of desk-host touches 3 services")
+    assert text.splitlines()[-1] == "… and 1 more"
+    assert cmdb("touched", "net-desk").out.startswith("The failure of net-desk touches 0 services")
+    assert names(cmdb("touched", "Desk 1", "--json").json["services"]) == ["Desk 1"]
+    assert cmdb("touched", "desk-hots").status == 3
+
+
+def test_a_ranking_has_pages(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    asked = ("ranking", "--as-of", str(cmdb("status", "--json").json["revision"]))
+    first = cmdb(*asked, "--json").json
+    page = cmdb(*asked, "--offset", "1", "--limit", "2", "--json").json
+    assert (page["offset"], page["items"]) == (1, first["items"][1:3])
+    *_, before, after = cmdb(*asked, "--offset", "1", "--limit", "2").out.splitlines()
+    assert (before, after) == ("… after the first 1", f"… and {first['count'] - 3:,} more")
+    beyond = cmdb(*asked, "--offset", "100000")
+    assert beyond.out.splitlines()[1:] == [f"… after the first {first['count']:,}"]
+
+
+def test_what_is_measured_stands_beside_what_is_predicted(cmdb: Cmdb, tmp_path: Path) -> None:
+    service = {"name": "Pay", "availability_target": 0.99}
+    gone = {"name": "No pay", "started_at": "2025-10-02T00:00:00Z", "ended_at": "2025-10-02T10:00:00Z"}
+    wrong = {"name": "Odd", "started_at": "2025-10-04T00:00:00Z", "ended_at": "2025-10-03T00:00:00Z"}
+    told = {
+        "source": "pay",
+        "items": [
+            {"ref": "s", "class": "BusinessService", "attributes": service},
+            {"ref": "o", "class": "Outage", "attributes": gone | {"number": "PAY-1"}},
+            {"ref": "w", "class": "Outage", "attributes": wrong | {"number": "PAY-2"}},
+        ],
+        "edges": [{"type": "AFFECTS", "from": outage, "to": "s"} for outage in ("o", "w")],
+    }
+    imported(cmdb, tmp_path, told)
+    asked = ("availability", "Pay", "--measured-from", "2025-10-01", "--measured-to", "2025-11-01")
+    measured = cmdb(*asked, "--json").json["measured"]
+    assert (measured["agreed"], measured["down"], measured["met"]) == ("PT744H", "PT10H", False)
+    assert (measured["allowed_down"], len(measured["unusable"])) == ("PT7H26M24S", 1)
+    text = cmdb(*asked).out
+    assert (
+        "Measured from 2025-10-01 00:00 to 2025-11-01 00:00 UTC: 98.6559 %, 10h down in 744h agreed" in text
+    )
+    assert "the target of 99 % (allows 7h26m24s) was missed" in " ".join(text.split())
+    assert "Service hours: round the clock" in text
+    assert "Set aside: 1 outage record whose times make no sense" in text
+    until_now = cmdb("availability", "Pay", "--measured-from", "2025-10-01", "--json").json["measured"]
+    assert until_now["to"] > measured["to"]
+    assert "measured" not in cmdb("availability", "Pay", "--json").json
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--measured-to", "2025-10-01"), "say when the period begins"),
+        (("--measured-from", "long ago"), "long ago"),
+        (("--measured-from", "2025-10-01", "--fault-tree", "shop.xml"), "not part of a fault tree"),
+    ],
+)
+def test_a_period_that_makes_no_sense_is_a_usage_error(
+    cmdb: Cmdb, options: tuple[str, ...], why: str
+) -> None:
+    ended = cmdb("availability", "Web Shop", *options)
+    assert ended.status == 2
+    assert why in " ".join(re.sub("[│╭╮╰╯─]", " ", ended.err).split())
+
+
+def test_figures_tell_what_they_rest_on(cmdb: Cmdb, tmp_path: Path) -> None:
+    attributes: dict[str, dict[str, Any]] = {
+        "fig-1": {"availability": 0.999},
+        "fig-2": {"mtbf": "992h", "mttr": "8h"},
+        "fig-3": {},
+        "fig-4": {},
+    }
+    told = {
+        "source": "figures",
+        "items": [
+            *(
+                {"ref": name, "class": "Server", "key": name, "attributes": {"name": name, **more}}
+                for name, more in attributes.items()
+            ),
+            {
+                "ref": "o",
+                "class": "Outage",
+                "attributes": {
+                    "name": "Dead",
+                    "number": "FIG-1",
+                    "started_at": "2025-10-02T00:00:00Z",
+                    "ended_at": "2025-10-02T04:00:00Z",
+                },
+            },
+        ],
+        "edges": [{"type": "AFFECTS", "from": "o", "to": "fig-4"}],
+    }
+    imported(cmdb, tmp_path, told)
+    record = cmdb("figures", "fig-2", "Server/fig-1", "fig-3", "fig-4", "--json").json
+    assert record["revision"] == cmdb("status", "--json").json["revision"]
+    second, first, third, fourth = record["figures"]
+    assert (first["basis"], first["unavailability"]) == ("declared_availability", pytest.approx(0.001))
+    assert (second["basis"], second["mtbf"], second["mttr"]) == ("declared_mtbf_mttr", "PT992H", "PT8H")
+    assert second["unavailability"] == pytest.approx(0.008)
+    assert third["basis"] == "class_default"
+    assert third["default_class"]
+    assert (fourth["basis"], fourth["history"]["outages"]) == ("outage_history", 1)
+    assert fourth["history"]["down"] == "PT4H"
+    text = cmdb("figures", "fig-1", "fig-2", "fig-4").out
+    assert re.search(r"fig-1 +Server +1.00e-03 +its availability +available 99.9 % of the time", text)
+    assert re.search(r"fig-2 +Server +8.00e-03 +its MTBF and MTTR +MTBF 992h, MTTR 8h", text)
+    assert "1 outage, 4h down in " in text
+    assert cmdb("figures", "fig-1", "fig-9").status == 3
+
+
+def test_all_of_an_impact_has_what_redundancy_saved_and_the_chains_of_causes(
+    cmdb: Cmdb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [
+        {"ref": f"n{n}", "class": "Server", "key": f"n{n}", "attributes": {"name": f"node-{n}"}}
+        for n in range(3)
+    ]
+    told = {
+        "source": "quorum",
+        "items": [
+            {"ref": "c", "class": "ApplicationService", "key": "c", "attributes": {"name": "client"}},
+            {"ref": "q", "class": "Cluster", "key": "q", "attributes": {"name": "quorum"}},
+            *nodes,
+        ],
+        "edges": [
+            {"type": "DEPENDS_ON", "from": "c", "to": "q"},
+            *(
+                {"type": "HAS_MEMBER", "from": "q", "to": f"n{n}", "group": "members", "required": 1}
+                for n in range(3)
+            ),
+        ],
+    }
+    imported(cmdb, tmp_path, told)
+    record = cmdb("impact", "--down", "node-0", "--json").json
+    [failed], [reduced], [protected] = record["down"], record["reduced"], record["protected"]
+    assert (reduced["name"], reduced["because"][0]["code"]) == ("quorum", "gate_with_spare")
+    assert (protected["name"], protected["because"][0]["code"]) == ("client", "reached_only")
+    assert failed["path"] == [failed["id"]]
+    assert reduced["path"] == [reduced["id"], failed["id"]]
+    assert protected["path"] == [protected["id"], reduced["id"], failed["id"]]
+    assert "… and 1 reduced and 1 protected; --all shows them" in cmdb("impact", "--down", "node-0").out
+    text = cmdb("impact", "--down", "node-0", "--all").out
+    assert re.search(r"Reduced *\n.*\nquorum +Cluster +needs 1 of 3, 2 up", text)
+    assert re.search(r"Protected *\n.*\nclient +ApplicationService +depends on quorum", text)
+    monkeypatch.setattr("cmdb.cli.what_if._MOST_EXPLAINED", 0)
+    assert cmdb("impact", "--down", "node-0", "--json").json == record
+
+
+def test_what_is_pinned_stays_up(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    asked = ("impact", "--down", "web-1", "--down", "Server/web-2")
+    assert "Web Shop" in names(cmdb(*asked, "--json").json["down"])
+    assert names(cmdb(*asked, "--pin", "Cluster/web", "--json").json["down"]) == ["web-1", "web-2"]
+
+
+def test_edges_less_certain_than_asked_carry_no_failure(cmdb: Cmdb, tmp_path: Path) -> None:
+    told = {
+        "source": "guess",
+        "items": [
+            {"ref": "s", "class": "ApplicationService", "key": "s", "attributes": {"name": "Guess"}},
+            {"ref": "h", "class": "Server", "key": "h", "attributes": {"name": "guess-1"}},
+        ],
+        "edges": [{"type": "DEPENDS_ON", "from": "s", "to": "h", "confidence": "inferred"}],
+    }
+    imported(cmdb, tmp_path, told)
+    asked = ("impact", "--down", "guess-1", "--json")
+    assert names(cmdb(*asked).json["down"]) == ["Guess", "guess-1"]
+    assert names(cmdb(*asked, "--confidence", "inferred").json["down"]) == ["Guess", "guess-1"]
+    for least in ("observed", "declared"):
+        assert names(cmdb(*asked, "--confidence", least).json["down"]) == ["guess-1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A question about an estate with names that end alike, what to look at in the answer, and what it was and is."""
+
+    asked: tuple[str, ...]
+    seen: Callable[[list[Any]], object]
+    before: object
+    after: object
+
+
+PAST = {
+    "impact": Past(
+        ("impact", "--down", "till", "--json"),
+        lambda lines: len(lines[0]["down"]),
+        before=2,
+        after=3,
+    ),
+    "bulk": Past(
+        ("impact", "--down", "till", "--bulk", "jsonl"),
+        lambda lines: sorted(row["state"] for row in lines[1:]),
+        before=["down"] * 2,
+        after=["down"] * 3,
+    ),
+    "availability": Past(
+        ("availability", "Sale", "--json"),
+        lambda lines: sorted(point["item"]["class"] for point in lines[0]["singlePointsOfFailure"]),
+        before=["Server"],
+        after=["Server", "Switch", "Switch", "Switch"],
+    ),
+    "ranking": Past(
+        ("ranking", "--class", "Server", "--limit", "100", "--json"),
+        lambda lines: [
+            (row["items_down"], row["services_touched"])
+            for row in lines[0]["items"]
+            if row["item"]["name"] == "till ranking"
+        ],
+        before=[(2, 1)],
+        after=[(3, 2)],
+    ),
+    "touched": Past(("touched", "till", "--json"), lambda lines: lines[0]["count"], before=1, after=2),
+    "weak-points": Past(
+        ("weak-points", "--of", "net-a", "--type", "CONNECTED_TO", "--json"),
+        lambda lines: lines[0]["counts"]["articulation_points"],
+        before=1,
+        after=0,
+    ),
+    "minimum-cut": Past(
+        ("minimum-cut", "net-a", "net-c", "--type", "CONNECTED_TO", "--json"),
+        lambda lines: (lines[0]["separable"], len(lines[0]["direct"])),
+        before=(True, 0),
+        after=(False, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_a_question_about_the_past_is_answered_as_it_was_then(cmdb: Cmdb, tmp_path: Path, name: str) -> None:
+    told: dict[str, Any] = {
+        "source": f"past of {name}",
+        "items": [
+            {"ref": ref, "class": kind, "key": ref, "attributes": {"name": f"{ref} {name}"}}
+            for ref, kind in (
+                ("Sale", "ApplicationService"),
+                ("Return", "ApplicationService"),
+                ("till", "Server"),
+                *((f"net-{letter}", "Switch") for letter in "abc"),
+            )
+        ],
+        "edges": [
+            {"type": "DEPENDS_ON", "from": "Sale", "to": "till"},
+            {"type": "CONNECTED_TO", "from": "net-a", "to": "net-b"},
+            {"type": "CONNECTED_TO", "from": "net-b", "to": "net-c"},
+        ],
+    }
+    before = imported(cmdb, tmp_path, told)
+    told["edges"] += [
+        {"type": "DEPENDS_ON", "from": "Return", "to": "till"},
+        {"type": "DEPENDS_ON", "from": "Sale", "to": "net-a"},
+        {"type": "CONNECTED_TO", "from": "net-a", "to": "net-c"},
+    ]
+    after = imported(cmdb, tmp_path, told)
+    past = PAST[name]
+    items = {"till", "Sale", "net-a", "net-c"}
+    asked = [f"{word} {name}" if word in items else word for word in past.asked]
+    for revision, expected in ((before, past.before), (after, past.after)):
+        ended = cmdb(*asked, "--as-of", str(revision))
+        assert ended.status == 0, ended.err
+        lines = [json.loads(line) for line in ended.out.splitlines()]
+        assert past.seen(lines) == expected
+        assert lines[0].get("impact", lines[0])["revision"] == revision
+
+
+def test_the_past_is_named_by_the_change_that_ended_it(
+    cmdb: Cmdb, shop: dict[str, Any], url: str, data_dir: Path
+) -> None:
+    create = """mutation Create($name: String!) {
+      createServer(input: {name: $name}, reason: "CHG: 77") { revision }
+    }"""
+    with Client(Access.from_environment({"CMDB_URL": url}, data_dir=data_dir)) as client:
+        first, _ = (
+            client.query(create, {"name": name})["createServer"]["revision"] for name in ("new-1", "new-2")
+        )
+    then = ("--as-of", "before:CHG: 77")
+    assert cmdb("get", "Server", "new-1").status == 0
+    assert cmdb("get", "Server", "new-1", *then).status == 3
+    assert cmdb("impact", "--down", "web-1", *then, "--json").json["revision"] == first - 1
+    head = cmdb("impact", "--down", "web-1", *then, "--bulk", "jsonl").out.splitlines()[0]
+    assert json.loads(head)["impact"]["revision"] == first - 1
+    unknown = cmdb("impact", "--down", "web-1", "--as-of", "before:CHG-78")
+    assert (unknown.status, "no revision gives it as its reason" in unknown.err) == (3, True)
 
 
 def put_memory(cmdb: Cmdb, tmp_path: Path, memory: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from cmdb.cli import (
     exporting,
     fault_trees,
     looking,
+    measured,
     network,
     past,
     serving,
@@ -180,6 +182,8 @@ IMPACT: ImpactRecord = {
             "because": [gate("gate_without_spare", 1, 1, member("db-1", "up"), member("db-2", "down"))],
         }
     ],
+    "reduced": [],
+    "protected": [],
     "services": [
         {
             "id": "id-s",
@@ -275,6 +279,19 @@ class TestImpactPicture:
         }
         assert "… and 25 more; --all shows them" in drawn(impact_picture(many))
         assert "s39" in drawn(impact_picture(many, rows=None))
+
+    def test_what_redundancy_saved_is_counted_and_drawn_with_everything(self) -> None:
+        reason = gate("gate_with_spare", 1, 2, member("db-1", "up"))
+        saved: ImpactRecord = {
+            **IMPACT,
+            "reduced": [{"id": "id-q", "class": "Cluster", "name": "quorum", "because": [reason]}],
+        }
+        assert "… and 2 reduced and 1,200 protected; --all shows them" in drawn(impact_picture(saved))
+        assert "quorum" not in drawn(impact_picture(saved))
+        everything = drawn(impact_picture(saved, rows=None))
+        assert "Reduced" in everything
+        assert "quorum" in everything
+        assert "--all" not in everything
 
     @pytest.mark.parametrize(
         ("fact", "words"),
@@ -459,17 +476,21 @@ class TestAsOf:
         assert as_of_input("12") == {"revision": 12}
         assert as_of_input("2026-11-24") == {"time": "2026-11-24T00:00:00Z"}
         assert as_of_input("2026-11-24T09:30:00Z") == {"time": "2026-11-24T09:30:00Z"}
+        assert as_of_input("before:CHG-1: x") == {"beforeChange": "CHG-1: x"}
         assert as_of_input("now") is None
 
     def test_anything_else_is_refused_with_the_way_out(self) -> None:
-        with pytest.raises(BadRequest, match="neither a revision number nor a time"):
-            as_of_input("yesterday")
+        for wrong in ("yesterday", "before:", ""):
+            with pytest.raises(BadRequest, match="neither a revision number nor a time"):
+                as_of_input(wrong)
 
 
 CONTRACT = Path(__file__).resolve().parents[2] / "graphql" / "schema.graphql"
 MODULES = (
     *(administration, checking, exporting, looking, network, past, serving, session, what_if),
-    *(questions, loading),
+    *(measured, questions, loading),
+    # Beside these modules the package has a command of the same name.
+    *(import_module(f"cmdb.cli.{name}") for name in ("availability", "figures", "ranking", "touched")),
 )
 DOCUMENTS = {
     f"{module.__name__}.{name}": text

@@ -1,0 +1,81 @@
+"""`cmdb touched`: the services that depend on an item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from cmdb.cli.ranking import OffsetOption, rows_not_shown
+from cmdb.cli.records import ItemRecord, TouchedRecord
+from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, item_record, session
+from cmdb.cli.terminal import LAYER_STYLES, plain_table, plural, shown
+
+TOUCHED = """
+query Touched($id: ID!, $first: Int!, $offset: Int!, $asOf: AsOf) {
+  servicesTouched(id: $id, first: $first, offset: $offset, asOf: $asOf) {
+    revision behind count
+    services { id class name layer lifecycle }
+  }
+}"""
+
+
+def touched(
+    name: ItemArgument,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100, metavar="N", help="Services at most.")
+    ] = 50,
+    offset: OffsetOption = 0,
+    as_of: AsOfOption = None,
+    json_lines: JsonOption = False,
+) -> None:
+    """The services that depend on an item, directly or not: those that its failure touches.
+
+    A service is touched by its own failure too. Redundancy may save some of them; `cmdb impact` tells which. They are
+    in order of ids.
+    """
+    with session(json_lines) as s:
+        moment = as_of_input(as_of)
+        item = s.resolve(name, moment)
+        variables = {"id": item["id"], "first": limit, "offset": offset, "asOf": moment}
+        record = touched_record(s.client.query(TOUCHED, variables)["servicesTouched"], item, offset)
+        s.terminal.answer(record, touched_picture(record))
+
+
+def touched_record(answer: Mapping[str, Any], item: ItemRecord, offset: int) -> TouchedRecord:
+    """The record of a GraphQL answer."""
+    return {
+        "revision": answer["revision"],
+        "behind": answer["behind"],
+        "item": item,
+        "count": answer["count"],
+        "offset": offset,
+        "services": [item_record(service) for service in answer["services"]],
+    }
+
+
+def touched_picture(record: TouchedRecord) -> Iterator[RenderableType]:
+    """How many services the item's failure touches in a line, then a table of them."""
+    behind = f", {plural(record['behind'], 'revision')} behind" if record["behind"] else ""
+    number = record["count"]
+    yield Text.assemble(
+        (
+            f"The failure of {shown(record['item']['name'])} touches {plural(number, 'service')}",
+            "bold",
+        ),
+        (f"  (revision {record['revision']}{behind})", "dim"),
+    )
+    if record["services"]:
+        table = plain_table("", ("name", "class", "lifecycle"))
+        table.title = None
+        for service in record["services"]:
+            table.add_row(
+                Text(shown(service["name"]), style=LAYER_STYLES.get(service.get("layer", ""), "")),
+                Text(service["class"], style="dim"),
+                Text(shown(service.get("lifecycle")), style="dim"),
+            )
+        yield table
+    yield from rows_not_shown(number, record["offset"], len(record["services"]))
