@@ -100,7 +100,7 @@ def impact(*services: str, **counts: int) -> dict[str, Any]:
         "classes": ["BusinessService"] * len(ids),
         "layers": ["business"] * len(ids),
         "states": list(services),
-        "explanations": [{"id": i, "facts": []} for i in ids],
+        "explanations": [{"id": i, "facts": [], "path": [i]} for i in ids],
     }
     every = {"down": 0, "degraded": 0, "atRisk": 0, "reduced": 0, "protected": 0} | counts
     listed = [
