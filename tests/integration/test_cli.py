@@ -479,7 +479,7 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
 
 def test_touched_lists_the_services_that_depend_on_an_item(cmdb: Cmdb, tmp_path: Path) -> None:
     services = [
-        {"ref": f"s{n}", "class": "BusinessService", "key": f"s{n}", "attributes": {"name": f"Desk {n}"}}
+        {"ref": f"s{n}", "class": "ApplicationService", "key": f"s{n}", "attributes": {"name": f"Desk {n}"}}
         for n in range(3)
     ]
     host = {"ref": "h", "class": "Server", "key": "h", "attributes": {"name": "desk-host"}}
