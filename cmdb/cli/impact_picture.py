@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cmdb.cli.records import (
+from cmdb.cli.impact_records import (
     AffectedRecord,
     DownRecord,
     FactRecord,
@@ -26,13 +26,6 @@ _REASONS_SHOWN = 2
 _NAMES_SHOWN = 12
 _BUSINESS_FIRST = ("BusinessService", "ApplicationService")
 _SAVED = frozenset({"reduced", "protected", "up"})
-_HEADINGS = {
-    "down": "Down",
-    "degraded": "Degraded",
-    "at_risk": "At risk",
-    "reduced": "Reduced",
-    "protected": "Protected",
-}
 
 
 def impact_picture(impact: ImpactRecord, *, rows: int | None = 15) -> Iterator[RenderableType]:
@@ -166,7 +159,9 @@ def _services(services: Sequence[ServiceRecord], rows: int | None) -> Iterator[R
 
 
 def _affected(state: str, affected: Sequence[AffectedRecord], rows: int | None) -> Table:
-    table = plain_table(_HEADINGS[state], ("name", "class", "because"), STATE_STYLES[state][1])
+    table = plain_table(
+        state.replace("_", " ").capitalize(), ("name", "class", "because"), STATE_STYLES[state][1]
+    )
     for item in affected[:rows]:
         name = Text(shown(item["name"]), style=LAYER_STYLES.get(item.get("layer", ""), ""))
         table.add_row(name, Text(item["class"], style="dim"), _reasons(item["because"]))

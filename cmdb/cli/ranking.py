@@ -87,11 +87,8 @@ def ranking_record(answer: Mapping[str, Any], by: By, offset: int) -> RankingRec
 def ranking_picture(record: RankingRecord) -> Iterator[RenderableType]:
     """How many are ranked in a line, then a table with a bar for what the ranking is by."""
     rows = record["items"]
-    behind = f", {plural(record['behind'], 'revision')} behind" if record["behind"] else ""
-    yield Text.assemble(
-        (f"{plural(record['count'], 'item')} by what the failure of each alone takes down", "bold"),
-        (f"  (revision {record['revision']}{behind})", "dim"),
-    )
+    said = f"{plural(record['count'], 'item')} by what the failure of each alone takes down"
+    yield Text(said, "bold").append_text(true_of(record["revision"], record["behind"]))
     if not rows:
         yield from rows_not_shown(record["count"], record["offset"], 0)
         return
@@ -114,6 +111,12 @@ def ranking_picture(record: RankingRecord) -> Iterator[RenderableType]:
         )
     yield table
     yield from rows_not_shown(record["count"], record["offset"], len(rows))
+
+
+def true_of(revision: int, behind: int) -> Text:
+    """The revision that an answer is true of, and how many there have been since."""
+    since = f", {plural(behind, 'revision')} behind" if behind else ""
+    return Text(f"  (revision {revision}{since})", style="dim")
 
 
 def rows_not_shown(count: int, offset: int, rows: int) -> Iterator[Text]:

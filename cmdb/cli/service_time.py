@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cmdb.cli.records import LostTimeRecord, ServiceTimeRecord, TargetOutlookRecord
+from cmdb.cli.impact_records import LostTimeRecord, ServiceTimeRecord, TargetOutlookRecord
 from cmdb.cli.terminal import plain_table, plural, shown
 from cmdb.errors import InvalidValue
 from cmdb.model.values import VALUE_TYPES, format_instant, parse_instant

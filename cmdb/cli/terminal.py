@@ -82,8 +82,8 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def plain_table(title: str, headings: Sequence[str], style: str = "bold") -> Table:
-    """A table without lines under a title, whose columns fold what is too long."""
+def plain_table(title: str | None, headings: Sequence[str], style: str = "bold") -> Table:
+    """A table without lines under a title, if it has one, whose columns fold what is too long."""
     table = Table(title=title, title_justify="left", title_style=style, box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading, header_style="dim", overflow="fold")

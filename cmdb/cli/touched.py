@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from cmdb.cli.ranking import OffsetOption, rows_not_shown
+from cmdb.cli.ranking import OffsetOption, rows_not_shown, true_of
 from cmdb.cli.records import ItemRecord, TouchedRecord
 from cmdb.cli.session import AsOfOption, ItemArgument, JsonOption, as_of_input, item_record, session
 from cmdb.cli.terminal import LAYER_STYLES, plain_table, plural, shown
@@ -59,18 +59,11 @@ def touched_record(answer: Mapping[str, Any], item: ItemRecord, offset: int) -> 
 
 def touched_picture(record: TouchedRecord) -> Iterator[RenderableType]:
     """How many services the item's failure touches in a line, then a table of them."""
-    behind = f", {plural(record['behind'], 'revision')} behind" if record["behind"] else ""
     number = record["count"]
-    yield Text.assemble(
-        (
-            f"The failure of {shown(record['item']['name'])} touches {plural(number, 'service')}",
-            "bold",
-        ),
-        (f"  (revision {record['revision']}{behind})", "dim"),
-    )
+    said = f"The failure of {shown(record['item']['name'])} touches {plural(number, 'service')}"
+    yield Text(said, "bold").append_text(true_of(record["revision"], record["behind"]))
     if record["services"]:
-        table = plain_table("", ("name", "class", "lifecycle"))
-        table.title = None
+        table = plain_table(None, ("name", "class", "lifecycle"))
         for service in record["services"]:
             table.add_row(
                 Text(shown(service["name"]), style=LAYER_STYLES.get(service.get("layer", ""), "")),

@@ -18,7 +18,7 @@ from cmdb.cli.graph_file import (
     write_graph,
 )
 from cmdb.cli.impact_picture import impact_picture
-from cmdb.cli.records import AffectedRecord, FactRecord, ImpactRecord, PartyRecord
+from cmdb.cli.impact_records import AffectedRecord, FactRecord, ImpactRecord, PartyRecord
 from cmdb.cli.service_time import SERVICE_TIME, failure_time, service_time_record
 from cmdb.cli.session import AsOfOption, JsonOption, Session, as_of_input, item_record, session
 

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from cmdb.cli.change_picture import history_picture
 from cmdb.cli.impact_picture import impact_picture
+from cmdb.cli.impact_records import ImpactRecord
 from cmdb.cli.looking import ask_walk
 from cmdb.cli.past import read_history
-from cmdb.cli.records import ImpactRecord
 from cmdb.cli.session import Session
 from cmdb.cli.terminal import shown
 from cmdb.cli.trees import walk_picture

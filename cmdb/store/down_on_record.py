@@ -26,12 +26,12 @@ from cmdb.errors import BadRequest
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.columns import Int32s
 from cmdb.model.items import Item
-from cmdb.model.outages import DEGRADATION, read_instant, read_outage
+from cmdb.model.outages import DEGRADATION, read_instant
 from cmdb.model.packed_columns import Kind
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.spans import Span
 from cmdb.store.neighbours import See
-from cmdb.store.reliability import AFFECTS, CAUSED_BY, COMPONENT
+from cmdb.store.reliability import AFFECTS, CAUSED_BY, COMPONENT, outage_of
 
 MOST_RECORDS = 1_000
 """That say something is down, of one kind; and items that all together say it of. With more it is no use."""
@@ -149,15 +149,16 @@ def _may_run(catalogue: Catalogue, kind: RecordKind, found: Kind) -> bool:
 
 
 def _runs(catalogue: Catalogue, kind: RecordKind, record: Item, moment: datetime) -> bool:
-    attributes, lifecycle = record.attributes, catalogue.item_class(record.class_name).lifecycle
+    attributes = record.attributes
     match kind:
         case RecordKind.CHANGES:
             return attributes.get("effect") not in HARMLESS
         case RecordKind.INCIDENTS:
             ended = read_instant(attributes.get("resolved_at", attributes.get("closed_at")))
-            return record.lifecycle != lifecycle.initial or ended is None or ended > moment
+            initial = catalogue.item_class(record.class_name).lifecycle.initial
+            return record.lifecycle != initial or ended is None or ended > moment
         case RecordKind.OUTAGES:
-            outage = read_outage(record, lifecycle.closed)
+            outage = outage_of(catalogue, record)
             return (
                 outage is not None
                 and outage.kind != DEGRADATION

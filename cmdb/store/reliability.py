@@ -82,7 +82,7 @@ async def read_service_outages(
     )
     found = {}
     for service, records in (await all_related(reader, AFFECTS, False, touching, services)).items():
-        read = {record.id: _outage(catalogue, see(record)) for record in records}
+        read = {record.id: outage_of(catalogue, see(record)) for record in records}
         touched = [o for o in read.values() if o is not None and o.during(period) is not None]
         unusable = {record.id: record.name for record in records if read[record.id] is None}
         found[service] = ServiceOutages(tuple(touched), unusable)
@@ -101,7 +101,7 @@ async def _outages_of(
     for item_id in ids:
         records = {record.id: record for record in blaming[item_id]}
         records |= {record.id: record for record in affecting[item_id] if not blamed[record.id]}
-        read = (_outage(catalogue, see(record)) for record in records.values())
+        read = (outage_of(catalogue, see(record)) for record in records.values())
         own[item_id] = [outage for outage in read if outage is not None]
     return own
 
@@ -125,7 +125,8 @@ def _history(item: Item, own: Sequence[Outage], since: datetime, until: datetime
     return observe(own, span)
 
 
-def _outage(catalogue: Catalogue, record: Item) -> Outage | None:
+def outage_of(catalogue: Catalogue, record: Item) -> Outage | None:
+    """The outage that a record tells of, by the lifecycle of its class; None where its times make no sense."""
     item_class = catalogue.classes.get(record.class_name)
     return read_outage(record, item_class.lifecycle.closed if item_class else frozenset())
 

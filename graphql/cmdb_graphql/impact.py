@@ -81,9 +81,6 @@ class ImpactType:
     added: int = strawberry.field(
         description="How many items are worse off than they are with what is down already alone."
     )
-    already_down_by_count: int = strawberry.field(
-        description="How many records say what is down already, of the kinds that were asked."
-    )
 
     @documented
     async def failed(self) -> list[ItemSummary]:
@@ -92,6 +89,11 @@ class ImpactType:
         return paced(
             await asyncio.to_thread(lambda: [ItemSummary.of(impact.topology, item) for item in impact.failed])
         )
+
+    @documented
+    def already_down_by_count(self) -> int:
+        """How many records say what is down already, of the kinds that were asked."""
+        return len(self.records.records)
 
     @documented
     async def already_down_by(self, first: int = 50, offset: int = 0) -> list[DownOnRecordType]:
@@ -267,7 +269,6 @@ class ImpactQueries:
                 protected=impact.counts[State.PROTECTED],
             ),
             added=await asyncio.to_thread(found.added),
-            already_down_by_count=len(records.records) if records is not None else 0,
         )
 
 

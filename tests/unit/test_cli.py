@@ -30,16 +30,8 @@ from cmdb.cli.client import DEFAULT_URL, Access, Client, Refused
 from cmdb.cli.exit_status import ExitStatus, exit_status_of
 from cmdb.cli.graph_file import GraphFormat
 from cmdb.cli.impact_picture import fact_words, impact_picture
-from cmdb.cli.records import (
-    ChangeRecord,
-    EdgeRecord,
-    FactRecord,
-    ImpactRecord,
-    ItemRecord,
-    MemberRecord,
-    TermRecord,
-    WalkRecord,
-)
+from cmdb.cli.impact_records import FactRecord, ImpactRecord, MemberRecord, TermRecord
+from cmdb.cli.records import ChangeRecord, EdgeRecord, ItemRecord, WalkRecord
 from cmdb.cli.session import as_of_input
 from cmdb.cli.terminal import shown
 from cmdb.cli.trees import walk_picture
