@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.array_walk import Walk
+from benchmarks.packing import estate_numbers
 from benchmarks.synthetic import EstateColumns, Numbers
-from cmdb.model.columns import Ids
 from cmdb.model.packed_topology import PackedTopology
 from impact.engine import Engine
 from impact.failure_kernels import walk
@@ -64,11 +64,8 @@ class EnginePeer:
         """An engine that is ready to answer."""
         engine = Engine()
         engine.follow(topology)
-        keys = Ids.of_keys(np.ascontiguousarray(estate.ids).reshape(-1).view("S16"), uuids=True)
-        number = np.empty(len(estate), np.int32)
-        number[topology.columns.ids.order] = keys.order
         ids = tuple(text.decode() for text in estate.id_texts().tolist())
-        return cls(engine, topology, ids, number)
+        return cls(engine, topology, ids, estate_numbers(topology, estate))
 
     def dependents(self, failed: Sequence[int]) -> Walk:
         """The full answer, states and all, from ids; what is not counted is turning it into numbers of the estate."""

@@ -52,6 +52,8 @@ def _conditions(name: str) -> str:
     if known is None:
         return ""
     machine = f"{known.cores} cores, {known.memory_gb} GB, load before {known.load}"
+    if known.turn_ns is not None and known.read_ns is not None:
+        machine += f", speed {known.turn_ns} / {known.read_ns} ns"
     return f", {known.measured_at}, {machine}; took {known.seconds:.0f} s"
 
 

@@ -14,6 +14,7 @@ import random
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.bulk_load import neo4j_with
+from benchmarks.other_questions import OtherQuestions
 from benchmarks.packing import packed
 from benchmarks.results import Result, quantile
 from benchmarks.service import WATCHED, Client, RunningService, ServiceFailed, running_service
@@ -40,6 +42,8 @@ SIZE: Final = 1_000_000
 CLIENTS, WRITES_A_SECOND = 16, 20
 SECONDS, WARM_UP_SECONDS = 30.0, 3.0
 CLIENTS_NICE: Final = 10
+OTHERS: Final = 0.1
+"""Of the questions that a watched service is asked, so many are of other kinds."""
 CHECKED: Final = 500
 MOST_CHECKED: Final = 20_000
 """Answers that reach more are left out of the sample: the plain implementation takes minutes for them."""
@@ -80,9 +84,10 @@ def run() -> list[Result]:
             results += bulk(service, estate, ids)
             results += crowd(service, estate, ids, applications)
             results += replicas(neo4j, service, Path(folder) / "two", applications)
+        services = [ids[number] for number in estate.of_class("BusinessService").tolist()]
         with running_service(neo4j, data=data, module=WATCHED) as service:
             first_answer(service, ids[0])
-            results += steps(service, ids, applications)
+            results += steps(service, ids, applications, OtherQuestions(ids, services))
     return results
 
 
@@ -199,22 +204,39 @@ def crowd(
     ]
 
 
-def steps(service: RunningService, ids: Sequence[str], applications: Sequence[str]) -> list[Result]:
-    """How long single steps held the event loop of a watched service under the same load."""
-    for seconds in (
-        WARM_UP_SECONDS + 0.5,
-        SECONDS + 0.5,
-    ):  # other changes than before, which are there already
-        _load(service, ids, applications, seconds)
-    lag = _lag(service)
-    _tell(lag)
-    return [
-        Result.below(NAME, "event loop held, longest step, ms", lag["most"] * 1e3, 5),
-        Result.below(NAME, f"steps of more than 5 ms, of {lag['steps']:,}", lag["held"], 1),
-    ]
+def steps(
+    service: RunningService, ids: Sequence[str], applications: Sequence[str], others: OtherQuestions
+) -> list[Result]:
+    """How long single steps held the event loop of a watched service: under the same load, and with others in it."""
+    results = []
+    for what, among, seconds in (
+        ("", None, SECONDS + 0.5),  # other changes than before, which are there already
+        (", every other question among the load", others, SECONDS + 1.5),
+    ):
+        _load(service, ids, applications, WARM_UP_SECONDS + seconds % 1, among)
+        load = _load(service, ids, applications, seconds, among)
+        lag = _lag(service)
+        _tell(lag)
+        results += [
+            Result.below(NAME, f"event loop held{what}, longest step, ms", lag["most"] * 1e3, 5),
+            Result.below(NAME, f"steps of more than 5 ms{what}, of {lag['steps']:,}", lag["held"], 1),
+        ]
+        if among:
+            results.append(
+                Result.exactly(NAME, "questions and writes of that refused", len(load.refusals), 0)
+            )
+            print(*Counter(load.refusals).most_common(10), sep="\n")
+    return results
 
 
-def _load(service: RunningService, ids: Sequence[str], applications: Sequence[str], seconds: float) -> Load:
+def _load(
+    service: RunningService,
+    ids: Sequence[str],
+    applications: Sequence[str],
+    seconds: float,
+    others: OtherQuestions | None = None,
+) -> Load:
+    """With `others` every tenth question is one of theirs."""
     load, started = Load(), time.perf_counter()
     (service.data / "lag.reset").touch()
 
@@ -224,6 +246,9 @@ def _load(service: RunningService, ids: Sequence[str], applications: Sequence[st
         while time.perf_counter() < started + seconds:
             item = chance.choice(ids)
             with _told(load):
+                if others and chance.random() < OTHERS:
+                    others.ask(client, chance.choice(others.kinds), chance)
+                    continue
                 begun = time.perf_counter()
                 answer = client.query(IMPACT, {"id": item})["impact"]
                 load.taken.append(time.perf_counter() - begun)

@@ -1,4 +1,4 @@
-"""What a failure does to a million CIs: the engine beside networkx, rustworkx and igraph, and what following costs.
+"""What a failure does to a million CIs: the engine beside networkx, rustworkx, igraph, Cypher; what following costs.
 
 `measure` asks about walks. The questions are the same for the same estate: 1,000 random machines and hosts one by one,
 the worst hub, and 50 random CIs at once; every answer is compared with that of each peer, number by number. Peers are
@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.array_walk import ArrayWalk
 from benchmarks.engine_peer import EnginePeer
 from benchmarks.following import follow
+from benchmarks.impact_cypher import ask_cypher
 from benchmarks.packing import packed
 from benchmarks.peers import IgraphPeer, NetworkxPeer, Peer, RustworkxPeer
 from benchmarks.results import Result, quantile
@@ -87,7 +88,7 @@ class _Answers:
 
 
 def run() -> list[Result]:
-    """A million CIs, in this process; some two minutes, of which the peers take most."""
+    """A million CIs, in this process; some six minutes, of which the peers take most."""
     estate = make_estate(SIZE)
     engine = EnginePeer.of(packed(estate), estate)
     asked = Questions.about(estate)
@@ -99,6 +100,7 @@ def run() -> list[Result]:
         *paths(engine, asked, f"the worst hub of {SIZE:,} CIs"),
         *follow(NAME, engine.engine, engine.topology),
         *memory(engine),
+        *ask_cypher(NAME, estate, engine, asked.hub, asked.machines),
     ]
 
 

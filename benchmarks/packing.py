@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.synthetic import EstateColumns
+from benchmarks.synthetic import EstateColumns, Numbers
 from cmdb.model.catalogue import builtin_catalogue
 from cmdb.model.columns import Bytes, Ids, Texts
 from cmdb.model.packed_columns import Columns, Kind, Label
@@ -31,7 +31,7 @@ def packed_columns(estate: EstateColumns) -> Columns:
         for kind, strength, confidence, group, required in estate.labels
     ]
     return Columns.pack(
-        Ids.of_keys(np.ascontiguousarray(estate.ids).reshape(-1).view("S16"), uuids=True),
+        _ids(estate),
         _texts(estate),
         estate.class_codes,
         kinds,
@@ -40,6 +40,17 @@ def packed_columns(estate: EstateColumns) -> Columns:
         estate.label,
         labels,
     )
+
+
+def estate_numbers(topology: PackedTopology, estate: EstateColumns) -> Numbers:
+    """int32: the estate's number of each CI of its topology."""
+    numbers: Numbers = np.empty(len(estate), np.int32)
+    numbers[topology.columns.ids.order] = _ids(estate).order
+    return numbers
+
+
+def _ids(estate: EstateColumns) -> Ids:
+    return Ids.of_keys(np.ascontiguousarray(estate.ids).reshape(-1).view("S16"), uuids=True)
 
 
 def _texts(estate: EstateColumns) -> Texts:

@@ -36,7 +36,6 @@ BENCHMARKS = (
     Benchmark("limiter", "benchmarks.limiter", "Hostile documents"),
     Benchmark("aralia", "benchmarks.aralia", "Fault trees, exactly"),
     Benchmark("impact", "benchmarks.impact_walks", "What a failure does to a million CIs"),
-    Benchmark("impact-cypher", "benchmarks.impact_cypher", "The same asked of Neo4j in Cypher"),
     Benchmark(
         "impact-exact", "benchmarks.impact_exact", "A thousand failures against the plain implementation"
     ),

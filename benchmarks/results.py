@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import orjson
 
 FOLDER = Path(__file__).parent / "results"
 LATEST = FOLDER / "latest.json"
 CONDITIONS = FOLDER / "conditions.json"
+SPEED_TURNS, SPEED_READS = 2_000_000, 2_000_000
+SPEED_TABLE = 2**26
 
 
 def command(name: str) -> str:
@@ -53,7 +57,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """When and on what a theme was last measured; `load` is the machine's load average (1 min) just before."""
+    """When and on what a theme was last measured; `load` is the machine's load average (1 min) just before.
+
+    `turn_ns`, `read_ns`: how fast the machine was just before, see `MachineSpeed`; None where nobody has looked.
+    """
 
     name: str
     measured_at: str
@@ -61,6 +68,8 @@ class Conditions:
     memory_gb: int
     load: float
     seconds: float
+    turn_ns: float | None = None
+    read_ns: float | None = None
 
     @classmethod
     def now(cls, name: str) -> Conditions:
@@ -68,7 +77,50 @@ class Conditions:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         measured_at = datetime.now(UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
         load = round(os.getloadavg()[0], 1)
-        return cls(name, measured_at, os.cpu_count() or 1, round(memory / 2**30), load, 0.0)
+        speed = MachineSpeed.now()
+        return cls(
+            name,
+            measured_at,
+            os.cpu_count() or 1,
+            round(memory / 2**30),
+            load,
+            0.0,
+            round(speed.turn_ns, 1),
+            round(speed.read_ns, 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpeed:
+    """What makes runs of different hours comparable, where others share the machine.
+
+    `turn_ns`: nanoseconds for a turn of an empty Python loop; `read_ns`: for one of many independent reads that lie
+    anywhere in 256 MB. The best of three each.
+    """
+
+    turn_ns: float
+    read_ns: float
+
+    @classmethod
+    def now(cls) -> MachineSpeed:
+        """Measured in about a second."""
+        table = np.arange(SPEED_TABLE, dtype=np.int32)  # zeros would all be one page
+        places = np.random.default_rng(1).integers(0, SPEED_TABLE, SPEED_READS)
+        return cls(
+            min(_seconds(_turns) for _ in range(3)) / SPEED_TURNS * 1e9,
+            min(_seconds(lambda: table.take(places)) for _ in range(3)) / SPEED_READS * 1e9,
+        )
+
+
+def _turns() -> None:
+    for _ in range(SPEED_TURNS):
+        pass
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
 
 
 def quantile(values: Sequence[float], share: float) -> float:

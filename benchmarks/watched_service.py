@@ -3,7 +3,7 @@
     python -m benchmarks.watched_service --port 0 --data FOLDER
 
 Writes `FOLDER/lag.json` ten times a second: the longest step since `FOLDER/lag.reset` was last touched, how many there
-were and how many took more than 5 ms, and for the ten longest what the main thread was doing.
+were and how many took more than 5 ms, and for the ten longest what the main thread was doing, and where the others were.
 
 A step is one callback of the loop. It runs on asyncio's own loop, since steps of uvloop cannot be timed; the steps are
 the same. A step that holds the loop, and a machine that has no core left for it, look alike from inside: so the time
@@ -106,11 +106,23 @@ class Watch:
             time.sleep(LOOK_SECONDS)
             now, began = time.perf_counter(), self._began
             if began and now > began + HELD_SECONDS and not self._stack:
-                frame = sys._current_frames().get(self._main)
-                self._stack = "".join(traceback.format_stack(frame, 6)) if frame else ""
+                self._stack = self._stacks()
             if now > written + WRITTEN_EVERY:
                 written = now
                 self._write()
+
+    def _stacks(self) -> str:
+        """What the main thread is doing, and the innermost frames of the others, one of which may have kept it."""
+        frames = sys._current_frames()
+        main = "".join(traceback.format_stack(frames.pop(self._main), 6))
+        frames.pop(threading.get_ident(), None)
+        beside = {
+            " < ".join(
+                f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_stack(other, 2))
+            )
+            for other in frames.values()
+        }
+        return main + "".join(f"  beside {where}\n" for where in sorted(beside))
 
     def _write(self) -> None:
         reset = self._folder / "lag.reset"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from impact.closure import Floats, Int32s, memberships, owners
+from impact.closure import Int32s, memberships, owners
 from impact.kernel import kernel
 
 Words = npt.NDArray[np.uint64]
@@ -208,13 +208,12 @@ def find_pairs(
     entry_node: Int32s,
     entry_place: Int64s,
     wanted: Bools,
-    own: Floats,
     most: int,
-) -> tuple[Int32s, Int32s, float, bool]:
-    """Every pair of which neither takes down alone what both do: (deadly, others, weight, complete).
+) -> tuple[Int32s, Int32s, bool]:
+    """Every pair of which neither takes down alone what both do: (deadly, others, complete).
 
     `deadly`: int32[., 2], those that take the service down. `others`: int32[., 3], for each `wanted` node the others
-    that take it down. `weight`: of all others, wanted or not. Not complete where there are more than `most`.
+    that take it down. Not complete where there are more than `most`.
     """
     nodes = len(gate_start) - 1
     owner = owners(gate_start)
@@ -222,7 +221,6 @@ def find_pairs(
     deadly = np.empty((1024, 2), np.int32)
     others = np.empty((16384, 3), np.int32)
     deaths, found = 0, 0
-    weight = 0.0
     down = np.zeros(nodes, np.uint64)
     base = np.zeros(nodes, np.uint64)
     queue = np.empty(len(required) + 1, np.int32)
@@ -282,8 +280,6 @@ def find_pairs(
                         deadly = np.concatenate((deadly, np.empty((deaths, 2), np.int32)))
                     deadly[deaths, 0], deadly[deaths, 1] = one, partners[begin + bit]
                     deaths += 1
-                else:
-                    weight += own[one] * own[partners[begin + bit]]
             for place in range(known):
                 node = changed[place]
                 fresh = down[node] & ~base[node] & ~dead
@@ -298,5 +294,5 @@ def find_pairs(
                     others[found, 0], others[found, 1], others[found, 2] = node, one, partners[begin + bit]
                     found += 1
             if deaths > most or found > most:
-                return deadly[:deaths], others[:found], weight, False
-    return deadly[:deaths], others[:found], weight, True
+                return deadly[:deaths], others[:found], False
+    return deadly[:deaths], others[:found], True

@@ -1,4 +1,4 @@
-"""What three failures do together that no two of them do: found gate by gate, tried 64 at a time.
+"""What three failures may do together that no two of them do: found gate by gate, and weighed.
 
 Promises: for every set of failures that takes the service down, and has no pair that does, one of these holds: it has
 two pairs without a node in common that take members of one gate down (`Found.disjoint`); or it has one of the triples
@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from impact.closure import Floats, Int32s, memberships, owners
-from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, Words, lowest, ones, settle_words
+from impact.closure import Floats, Int32s
+from impact.failing_pairs import Int64s, Words, ones
 from impact.kernel import kernel
 
 SCALE = 128
@@ -79,10 +79,10 @@ def find_triples(
     least: float,
     below: float,
     most: int,
-) -> tuple[Int32s, Floats, float, float]:
-    """(rows, scale, disjoint, singles): of the triples that weigh less than `below`, those that weigh at least `least`
+) -> tuple[Int32s, Floats, float]:
+    """(rows, scale, disjoint): of the triples that weigh less than `below`, those that weigh at least `least`
     as int32[., 3], `most` of them; the weight of all others by their binary exponent; of all pairs of pairs that take
-    members of one gate down; of all triples of single failures that touch three members of one gate.
+    members of one gate down.
 
     `pairs`: int32[., 3], (node, one, other) in order of nodes from `pair_start` on.
     """
@@ -91,7 +91,6 @@ def find_triples(
     filled = 0
     scale = np.zeros(SCALE)
     disjoint = 0.0
-    singles = 0.0
     seen = np.zeros(_SEEN, np.uint64)
     single = np.zeros(nodes, np.uint64)
     known = np.zeros((1024, 2), np.int32)  # a table of pairs: gate + 1, row of the gate's pairs
@@ -175,172 +174,7 @@ def find_triples(
                     for c in range(b + 1, high):
                         if ones(two | masks[entry_place[c]]) > 2:
                             one, other, third = entry_node[a], entry_node[b], entry_node[c]
-                            singles += own[one] * own[other] * own[third]
                             filled = _enter(one, other, third, own, seen, least, below, rows, filled, scale)
         for entry in range(low, high):
             single[entry_node[entry]] = 0
-    return rows[:filled], scale, disjoint, singles
-
-
-@kernel
-def joining(
-    gate_start: Int32s,
-    required: Int32s,
-    member_start: Int32s,
-    touch_start: Int64s,
-    touched: Int32s,
-    masks: Words,
-    entry_start: Int64s,
-    entry_node: Int32s,
-    entry_place: Int64s,
-    own: Floats,
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """The sums of the probabilities of all nodes that take down members of a gate which others have not taken down.
-
-    (breaking, beside, of_member, of_gate): where the others are those of one node, of those nodes that break the gate
-    then (per node, over all gates that it touches), and of those that do not (per place in `touched`); where it is one
-    member (per place in the members of gates); where it is none (per gate).
-    """
-    breaking = np.zeros(len(gate_start) - 1)
-    beside = np.zeros(len(touched))
-    of_member = np.zeros(member_start[-1])
-    of_gate = np.zeros(len(required))
-    for gate in range(len(entry_start) - 1):
-        spare = member_start[gate + 1] - member_start[gate] - required[gate]
-        for entry in range(entry_start[gate], entry_start[gate + 1]):
-            mask = masks[entry_place[entry]]
-            chance = own[entry_node[entry]]
-            of_gate[gate] += chance
-            for one in range(entry_start[gate], entry_start[gate + 1]):
-                place = entry_place[one]
-                if mask & ~masks[place]:
-                    if ones(mask | masks[place]) > spare:
-                        breaking[entry_node[one]] += chance
-                    else:
-                        beside[place] += chance
-            for place in range(member_start[gate + 1] - member_start[gate]):
-                if mask & ~(_ONE << np.uint64(place)):
-                    of_member[member_start[gate] + place] += chance
-    return breaking, beside, of_member, of_gate
-
-
-@kernel
-def try_triples(
-    gate_start: Int32s,
-    required: Int32s,
-    member_start: Int32s,
-    members: Int32s,
-    fall_start: Int64s,
-    fallen: Int32s,
-    touch_start: Int64s,
-    touched: Int32s,
-    masks: Words,
-    own: Floats,
-    breaking: Floats,
-    beside: Floats,
-    of_member: Floats,
-    of_gate: Floats,
-    triples: Int32s,
-) -> tuple[Bools, Floats]:
-    """(deadly, joined) of each triple: whether it takes the service down, and how likely at most another node breaks a
-    gate that the triple touches, or two take down further members of one. The other figures: of `joining`.
-
-    Where a gate is touched by one node of the triple alone it is known which others break it. Where two touch it, or a
-    node that falls only with the triple, each other that takes down a further member counts as if it did.
-    """
-    nodes = len(gate_start) - 1
-    owner = owners(gate_start)
-    use_start, uses = memberships(nodes, member_start, members)
-    deadly = np.zeros(len(triples), np.bool_)
-    joined = np.zeros(len(triples))
-    down = np.zeros(nodes, np.uint64)
-    base = np.zeros(nodes, np.uint64)
-    failed = np.zeros(nodes, np.uint64)
-    touching = np.zeros(len(required), np.uint64)
-    queue = np.empty(len(required) + 1, np.int32)
-    queued = np.zeros(len(required), np.bool_)
-    changed = np.empty(nodes, np.int32)
-    marked = np.zeros(nodes, np.bool_)
-    causes = np.empty(3 * 64, np.int32)
-    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
-    of_cause = np.zeros(len(required), np.int64)  # one more than the place in `touched`
-    two_beside = np.zeros(64)
-    for begin in range(0, len(triples), 64):
-        different, known, filled = 0, 0, 0
-        two_beside[:] = 0.0
-        for bit in range(min(64, len(triples) - begin)):
-            for which in range(3):
-                cause = triples[begin + bit, which]
-                joined[begin + bit] += breaking[cause]
-                for place in range(touch_start[cause], touch_start[cause + 1]):
-                    of_cause[touched[place]] = place + 1
-                    two_beside[bit] += beside[place]
-                for other in range(3):
-                    node = triples[begin + bit, other]
-                    if node == cause:
-                        continue
-                    for place in range(touch_start[node], touch_start[node + 1]):
-                        mine = of_cause[touched[place]] - 1
-                        if mine >= 0:
-                            joined[begin + bit] += beside[mine]
-                            if masks[place] & ~masks[mine]:  # the triple's own nodes do not join it
-                                joined[begin + bit] -= own[node]
-                for place in range(touch_start[cause], touch_start[cause + 1]):
-                    of_cause[touched[place]] = 0
-                if failed[cause] == 0:
-                    causes[different] = cause
-                    different += 1
-                failed[cause] |= _ONE << np.uint64(bit)
-        for at in range(different):
-            cause = causes[at]
-            word = failed[cause]
-            for place in range(fall_start[cause], fall_start[cause + 1]):
-                node = fallen[place]
-                if not marked[node]:
-                    marked[node] = True
-                    changed[known] = node
-                    known += 1
-                down[node] |= word
-            for place in range(touch_start[cause], touch_start[cause + 1]):
-                gate = touched[place]
-                if touching[gate] & word and not queued[gate]:
-                    queued[gate] = True
-                    queue[filled] = gate
-                    filled += 1
-                touching[gate] |= word
-        for at in range(different):
-            failed[causes[at]] = 0
-        for at in range(known):
-            base[changed[at]] = down[changed[at]]
-        known = settle_words(
-            required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
-            changed, marked, known, levels,
-        )  # fmt: skip
-        for bit in range(min(64, len(triples) - begin)):
-            deadly[begin + bit] = down[0] >> np.uint64(bit) & _ONE != 0
-        for at in range(known):
-            node = changed[at]
-            fresh = down[node] & ~base[node] & ~down[0]
-            if fresh == 0:
-                continue
-            for use in range(use_start[node], use_start[node + 1]):
-                gate = uses[use]
-                word = fresh & ~down[owner[gate]]
-                place = member_start[gate]
-                while members[place] != node:
-                    place += 1
-                while word and of_member[place] > 0.0:
-                    bit = lowest(word)
-                    word &= word - _ONE
-                    also = touching[gate] >> np.uint64(bit) & _ONE != 0
-                    joined[begin + bit] += of_gate[gate] if also else of_member[place]
-        for at in range(different):
-            cause = causes[at]
-            for place in range(touch_start[cause], touch_start[cause + 1]):
-                touching[touched[place]] = 0
-        for bit in range(min(64, len(triples) - begin)):
-            joined[begin + bit] += two_beside[bit] ** 2 / 2
-        for at in range(known):
-            node = changed[at]
-            down[node], base[node], marked[node] = 0, 0, False
-    return deadly, joined
+    return rows[:filled], scale, disjoint

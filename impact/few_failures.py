@@ -9,9 +9,7 @@ without one of the pairs.
 The upper bound adds to the pairs all that takes the service down without one of them. That needs a triple, or two
 disjoint pairs, as `impact.failing_triples` says; their weight is a first bound. Where it is too coarse, triples are
 tried, the likeliest of them. One that takes the service down counts in full. One that does not needs more failures, and
-these do nothing beyond their own effects and those of the triple unless one of them breaks a gate that the triple
-touches, or two take down further members of it, or two break a gate together, or three take down one member each of a
-gate with several to spare. So it counts by the sum of these probabilities, which are independent of it.
+counts by how likely these do what `impact.further_failures` says they would have to do; they are independent of it.
 """
 
 from __future__ import annotations
@@ -25,18 +23,22 @@ import numpy.typing as npt
 
 from impact.closure import Closure, Floats, Int32s
 from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, fall_alone, find_pairs, turned
-from impact.failing_triples import SCALE, find_triples, joining, try_triples
+from impact.failing_triples import SCALE, find_triples
+from impact.further_failures import burdens, enter_fresh, try_triples
 
 MOST_PAIRS = 4_000_000
 """For each node those that take it down: 12 bytes each."""
 MOST_TRIPLES = 2_000_000
-"""That are tried at a time; the others count in full."""
+"""That are tried at a time."""
 _LARGEST = 2**21
 """Nodes: a triple is one number of 64 bits."""
-_EXPECTED = 0.3
+_EXPECTED = 0.015
 """Of the weight of triples: what is usually left of it when they are tried."""
 _SHARES = (1 / 4, 1 / 20)
-"""Of the width that is left: what triples that are not tried may take of it, at least at first, and then."""
+"""Of the width that is allowed: what triples that are not tried may take of it, at least at first, and at last."""
+
+_LIGHTEST = np.concatenate([[0.0], 2.0 ** np.arange(2 - SCALE, 1), [np.inf]])
+"""From which weight on a triple counts at each place of a scale; the last is where nothing does."""
 
 Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s]
 
@@ -77,27 +79,31 @@ class FewFailures:
         entry_start, entry_node, entry_place = turned(touch_start, touched, len(sizes))
         wanted = np.zeros(residue.size, np.bool_)
         wanted[residue.members[np.repeat(spared, sizes)]] = True
-        pairs, others, weight, complete = find_pairs(
+        pairs, others, complete = find_pairs(
             *gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
-            wanted, own, MOST_PAIRS,
+            wanted, MOST_PAIRS,
         )  # fmt: skip
         if not complete:
             return None
         least, most = _between(pairs, own)
         found = _Found(
             gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
-            *_by_node(others, residue.size), weight,
+            wanted, *_by_node(others, residue.size),
         )  # fmt: skip
-        left_out, order, triples = _left_out(found, pairs, own, allowed(least) - (most - least), deadline)
         derivatives = _derivatives(pairs, own)
-        beside = _least_beside(pairs, derivatives, triples, own)
+
+        def beside(triples: Int32s) -> float:
+            return _least_beside(pairs, derivatives, triples, own)
+
+        narrow = allowed(least) - (most - least)
+        left_out, order, triples = _left_out(found, pairs, own, narrow, beside, deadline)
         weight = own[pairs].prod(axis=1).sum() + own[triples].prod(axis=1).sum()
         return cls(
             pairs,
             triples,
             float(weight),
             derivatives + _derivatives(triples, own),
-            least + beside,
+            least + beside(triples),
             min(1.0, most + left_out),
             order,
         )
@@ -116,70 +122,99 @@ class _Found:
     entry_start: Int64s
     entry_node: Int32s
     entry_place: Int64s
+    wanted: Bools
     pair_start: Int64s
     pairs: Int32s
-    weight: float
 
-    def triples(self, own: Floats, least: float, below: float) -> tuple[Int32s, Floats, float, float]:
+    def triples(self, own: Floats, least: float, below: float) -> tuple[Int32s, Floats, float]:
         """See `find_triples`."""
         return find_triples(
             *self.gates, self.entry_start, self.entry_node, self.entry_place, self.masks, self.pair_start,
             self.pairs, own, least, below, MOST_TRIPLES if np.isfinite(least) else 0,
         )  # fmt: skip
 
-    def tried(self, own: Floats, triples: Int32s) -> tuple[Bools, Floats]:
-        """See `try_triples`."""
-        gate_start, required, member_start, _ = self.gates
-        burdens = joining(
-            gate_start, required, member_start, self.touch_start, self.touched, self.masks, self.entry_start,
-            self.entry_node, self.entry_place, own,
+
+class _Tried:
+    """Triples that were tried, some at a time, and what is known of what they do."""
+
+    def __init__(self, found: _Found, own: Floats) -> None:
+        self._found, self._own = found, own
+        node, one, other = found.pairs.T
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        order = np.lexsort((high, low))
+        nodes = np.arange(len(own) + 1)
+        self._falls = np.searchsorted(low[order], nodes), high[order], node[order]
+        sides = np.concatenate([node, node]).astype(np.int64) * len(own) + np.concatenate([one, other])
+        keys, side = np.unique(sides, return_inverse=True)
+        chances = np.bincount(side, own[np.concatenate([other, one])], len(keys)).astype(np.float64)
+        self._partners = np.searchsorted(keys // len(own), nodes), (keys % len(own)).astype(np.int32), chances
+        self._of_pairs = np.bincount(node, own[one] * own[other], len(own)).astype(np.float64)
+        self._table, self._used = np.zeros((1, 2), np.uint64), 0
+        self._by_node, self._weight = np.zeros(len(own)), 0.0
+
+    def also(self, triples: Int32s) -> tuple[Bools, Floats]:
+        """(deadly, further): which take the service down, and how likely at most it goes down beside each other one."""
+        found, own = self._found, self._own
+        deadly, singles, fresh_start, fresh, open_start, open_members = try_triples(
+            *found.gates, found.fall_start, found.fallen, found.touch_start, found.touched, found.masks,
+            found.entry_start, found.entry_node, found.entry_place, *self._falls, found.wanted, own, triples,
         )  # fmt: skip
-        return try_triples(
-            *self.gates,
-            self.fall_start,
-            self.fallen,
-            self.touch_start,
-            self.touched,
-            self.masks,
-            own,
-            *burdens,
-            triples,
+        self._table, self._used = enter_fresh(triples, fresh_start, fresh, own, self._table, self._used)
+        alive = triples[~deadly]
+        self._by_node += _derivatives(alive, own)
+        self._weight += float(own[alive].prod(axis=1).sum())
+        joined = burdens(
+            triples, singles, open_start, open_members, *self._partners, self._of_pairs, self._table
         )
+        return deadly, joined + self._by_node[triples].sum(axis=1) + self._weight
 
 
 def _left_out(
-    found: _Found, pairs: Int32s, own: Floats, allowed: float, deadline: Callable[[], bool]
+    found: _Found,
+    pairs: Int32s,
+    own: Floats,
+    allowed: float,
+    least_of: Callable[[Int32s], float],
+    deadline: Callable[[], bool],
 ) -> tuple[float, int, Int32s]:
     """How likely at most the service is down without any of its pairs, up to how many failures were tried, and the
-    triples found that take it down without any of its pairs."""
-    _, scale, disjoint, singles = found.triples(own, np.inf, np.inf)
-    bound, order = float(scale.sum()) + disjoint, 2
-    enough = (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED)
-    tried, below = disjoint, np.inf
-    bad = [np.empty((0, 3), np.int32)]
-    for spared in (max(_SHARES[0] * allowed, enough), _SHARES[1] * allowed):
-        if bound <= allowed or deadline():
-            break
-        least = _cut(scale, max(spared, 0.0))
-        rows, rest, _, _ = found.triples(own, least, below)
-        deadly, joined = found.tried(own, rows)
-        chances = own[rows].prod(axis=1)
-        further = np.clip(joined + found.weight + singles, 0.0, 1.0)
+    triples found that take it down without any of its pairs. `least_of`: how likely at least these do."""
+    _, scale, disjoint = found.triples(own, np.inf, np.inf)
+    bound = float(scale.sum()) + disjoint
+    none = np.empty((0, 3), np.int32)
+    if bound <= allowed or deadline():
+        return bound, 2, none
+    at_last = max(0.0, _SHARES[1] * allowed)
+    spared = max(_SHARES[0] * allowed, (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED))
+    bad, tried, below, beside = none, disjoint, SCALE, _Tried(found, own)
+    while True:
+        least = _cut(scale, below, spared)
+        rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below])
+        deadly, further = beside.also(rows)
+        further = np.clip(further, 0.0, 1.0)
         alone = ~_holding(rows[deadly], pairs, len(own))
         further[deadly] = alone
-        bad.append(rows[deadly][alone])
-        tried += float(chances @ further)
-        bound, order = min(bound, tried + float(rest.sum())), 3
-        if len(rows) == MOST_TRIPLES:
+        bad = np.unique(np.concatenate([bad, rows[deadly][alone]]), axis=0)
+        tried += float(own[rows].prod(axis=1) @ further)
+        untried, below = float(rest.sum()), least
+        bound = min(bound, tried + untried)
+        room = allowed - (tried - least_of(bad))
+        if untried <= max(room, at_last) or len(rows) == MOST_TRIPLES or deadline():
+            return bound, 3, bad
+        spared = max(0.8 * room, at_last)
+
+
+def _cut(scale: Floats, below: int, spared: float) -> int:
+    """Down to which place of `scale` triples are tried next, from `below` on: until what is lighter weighs at most
+    `spared` together, or until more might be too many at a time."""
+    enough = int(np.searchsorted(np.cumsum(scale), max(spared, 0.0), side="right"))
+    place, count = below, 0.0
+    while place > enough:
+        fit = scale[place - 1] / max(_LIGHTEST[place - 1], _LIGHTEST[1] / 2)
+        if count and count + fit > MOST_TRIPLES:
             break
-        below = least
-    return bound, order, np.unique(np.concatenate(bad), axis=0)
-
-
-def _cut(scale: Floats, spared: float) -> float:
-    """The weight from which on triples are tried, so that the others weigh at most `spared` together."""
-    lighter = int(np.searchsorted(np.cumsum(scale), spared, side="right"))
-    return 0.0 if lighter == 0 else float(2.0 ** (lighter - SCALE + 1))
+        place, count = place - 1, count + fit
+    return place
 
 
 def _holding(triples: Int32s, pairs: Int32s, size: int) -> Bools:
