@@ -3,7 +3,7 @@
     python -m benchmarks.watched_service --port 0 --data FOLDER
 
 Writes `FOLDER/lag.json` ten times a second: the longest step since `FOLDER/lag.reset` was last touched, how many there
-were and how many took more than 5 ms, and for the ten longest what the main thread was doing, and where the others were.
+were and how many took more than 5 ms, and for the ten longest what the main thread was doing, and where others were.
 
 A step is one callback of the loop. It runs on asyncio's own loop, since steps of uvloop cannot be timed; the steps are
 the same. A step that holds the loop, and a machine that has no core left for it, look alike from inside: so the time
