@@ -12,6 +12,7 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
+from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql.availability_answer import (
     HOURS_A_YEAR,
     MAX_PAGE,
@@ -216,7 +217,7 @@ class AvailabilityQueries:
         """What a service hangs on: single points of failure, margin, predicted availability, what would help."""
         context = info.context
         topology = await topology_of(context, as_of, at_least)
-        needs = await asyncio.to_thread(ServiceNeeds.of, topology, str(service))
+        needs = await asyncio.to_thread(_needs_of, topology, str(service))
         context.spend(len(needs.numbers))
         return ServiceAvailabilityType(
             asked=Asked(context, needs, topology.revision if as_of is not None else None),
@@ -224,6 +225,13 @@ class AvailabilityQueries:
             service=ItemSummary.of(topology, str(service)),
             needs=len(needs.numbers) - 1,
         )
+
+
+def _needs_of(topology: PackedTopology, service: str) -> ServiceNeeds:
+    """With its ids, which take too long for the event loop."""
+    needs = ServiceNeeds.of(topology, service)
+    _ = needs.ids
+    return needs
 
 
 def _checked(first: int, offset: int) -> None:

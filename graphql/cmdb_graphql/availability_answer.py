@@ -231,11 +231,15 @@ class Asked:
         known: dict[str, tuple[Item, ComponentFigure]] = {}
         for start in range(0, len(self.ids), FIGURES_AT_ONCE):
             asked = self.ids[start : start + FIGURES_AT_ONCE]
-            known |= await read_figures(reader, context.store.catalogue, asked, until, context.visible)
+            known.update(await read_figures(reader, context.store.catalogue, asked, until, context.visible))
         context.spend(len(known))
-        by_node = tuple(known.get(item_id) for item_id in self.ids)
-        own = [found[1].unavailability if found is not None else 0.0 for found in by_node]
-        return Figures(np.array(own), by_node)
+
+        def in_order() -> Figures:
+            by_node = tuple(known.get(item_id) for item_id in self.ids)
+            own = [found[1].unavailability if found is not None else 0.0 for found in by_node]
+            return Figures(np.array(own), by_node)
+
+        return await asyncio.to_thread(in_order)
 
     async def compute(self, work: Callable[[Figures], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
         """Do some work on the figures in a thread."""

@@ -22,21 +22,22 @@ Drawn = tuple[Closure, Truth, npt.NDArray[np.float64]]
 @st.composite
 def residues(draw: st.DrawFn) -> Drawn:
     """The residue of a closure, its truth, and a figure per node."""
-    reduction = Reduction.of(draw(closures(8))[0])
-    residue = reduction.residue
+    residue = Reduction.of(draw(closures(8))[0]).residue
+    own = draw(chances(residue.size))
+    own[0] = 0.0
+    return residue, truth_of(residue), own
+
+
+def truth_of(residue: Closure) -> Truth:
+    """Its truth; a node's name is its number."""
     gates = {
         str(node): [
-            (
-                {str(member) for member in residue.gate_members(gate).tolist()},
-                int(residue.required[gate]),
-            )
+            ({str(m) for m in residue.gate_members(gate).tolist()}, int(residue.required[gate]))
             for gate in range(residue.gate_start[node], residue.gate_start[node + 1])
         ]
         for node in range(residue.size)
     }
-    own = draw(chances(residue.size))
-    own[0] = 0.0
-    return residue, Truth([str(node) for node in range(residue.size)], gates), own
+    return Truth([str(node) for node in range(residue.size)], gates)
 
 
 def found(residue: Closure, own: npt.NDArray[np.float64], allowed: float) -> FewFailures:
@@ -98,6 +99,14 @@ NEEDS_MORE_THAN_TWO = {
     "a triple and one beside it": [bundle("s", "cdef")],
     "a triple and one beside what it takes down": [bundle("s", "az"), bundle("a", "def")],
     "a triple and a pair": [bundle("s", "ab"), bundle("a", "cd"), bundle("b", "efg")],
+    "a triple and a pair with one in common": [bundle("s", "ab"), bundle("a", "cde"), bundle("b", "cf")],
+    "two triples with two in common": [bundle("s", "ab"), bundle("a", "cde"), bundle("b", "cdf")],
+    "two triples with one in common": [bundle("s", "ab"), bundle("a", "cde"), bundle("b", "cfg")],
+    "a triple and a pair beside what it takes down": [
+        bundle("s", "ab"),
+        bundle("a", "cdef"),
+        bundle("b", "gh"),
+    ],
     "two pairs through a third gate": [
         bundle("s", "ac"),
         bundle("a", "bd"),
@@ -118,6 +127,38 @@ def test_what_needs_more_than_two_failures_is_bounded(
     own = np.array([0.0 if name in "sab" else 0.3 if name == "z" else 1e-3 for name in truth.names])
     few = found(closure, own, allowed)
     assert few.least <= truth.unavailability(own) <= few.most * (1 + 1e-9)
+
+
+@st.composite
+def entangled(draw: st.DrawFn) -> Drawn:
+    """A service whose gates nearly all have spares, so that it takes several failures; half of its nodes never fail."""
+    chance = draw(st.randoms(use_true_random=False))
+    names = "sabcdefghi"
+    edges = []
+    for place, name in enumerate(names):
+        for gate in range(chance.choice([0, 1, 1, 2]) if place else 1):
+            others = [other for other in names[1:] if other != name]
+            later = [other for other in names[place + 1 :] if other != name]
+            among = later if len(later) > 3 and chance.random() < 0.7 else others
+            size = chance.choice([2, 2, 3, 3, 4])
+            edges.append(bundle(name, "".join(chance.sample(among, size)), group=f"g{gate}"))
+    closure, _ = named(names, *edges)
+    residue = Reduction.of(closure).residue
+    own = np.array([chance.choice([0.0, 10 ** chance.uniform(-4, -1.5)]) for _ in range(residue.size)])
+    own[0] = 0.0
+    return residue, truth_of(residue), own
+
+
+@settings(deadline=None, max_examples=150)
+@given(entangled(), st.sampled_from([0.0, 1e-9]), st.sampled_from([3, 2_000_000]))
+def test_what_takes_four_failures_or_more_is_bounded(drawn: Drawn, allowed: float, at_a_time: int) -> None:
+    residue, truth, own = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few_failures, "MOST_TRIPLES", at_a_time)
+        few = found(residue, own, allowed)
+    expected = truth.unavailability(own)
+    assert few.least <= expected * (1 + 1e-9)
+    assert few.most >= expected * (1 - 1e-9)
 
 
 @compiled_on_first_use
