@@ -8,7 +8,7 @@ Whose outage it was: that of the configuration items it was CAUSED_BY, if it nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,16 +43,29 @@ class ServiceOutages:
 
 
 async def read_figures(
-    reader: EstateReader, catalogue: Catalogue, ids: Sequence[str], until: datetime, see: See
+    reader: EstateReader,
+    catalogue: Catalogue,
+    ids: Sequence[str],
+    until: datetime,
+    see: See,
+    recorded: Collection[str] | None = None,
 ) -> dict[str, tuple[Item, ComponentFigure]]:
-    """The figures of these items at the reader's moment, which was `until`; items that do not exist are absent."""
+    """The figures of these items at the reader's moment, which was `until`; items that do not exist are absent.
+
+    `recorded`: those of them that outages are about, others may be among them; None where that is not known. Looking
+    for the outages of an item costs several times what the item does.
+    """
     items = {item_id: see(item) for item_id, item in (await reader.items(ids)).items()}
     components = {
         item_id: item
         for item_id, item in items.items()
         if item.class_name in catalogue.classes and catalogue.is_a(item.class_name, COMPONENT)
     }
-    asked = [i for i, item in components.items() if catalogue.classes[item.class_name].reliability]
+    asked = [
+        item_id
+        for item_id, item in components.items()
+        if catalogue.classes[item.class_name].reliability and (recorded is None or item_id in recorded)
+    ]
     outages = await _outages_of(reader, catalogue, asked, see) if asked else {}
     since = await _recorded_since(reader, see) if any(outages.values()) else None
     figures = {}

@@ -16,7 +16,7 @@ import strawberry
 from cmdb.model.items import Item
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.reliability import ComponentFigure
-from cmdb.store.reliability import read_figures
+from cmdb.store.reliability import AFFECTS, CAUSED_BY, read_figures
 from cmdb_graphql.context import Context
 from cmdb_graphql.graph import ItemSummary
 from cmdb_graphql.reliability import FigureBasis, moment_of
@@ -229,9 +229,12 @@ class Asked:
         context = self.context
         reader, until = context.reader(self._at), await moment_of(context, self._at)
         known: dict[str, tuple[Item, ComponentFigure]] = {}
+        recorded = await asyncio.to_thread(self._with_records)
         for start in range(0, len(self.ids), FIGURES_AT_ONCE):
             asked = self.ids[start : start + FIGURES_AT_ONCE]
-            known.update(await read_figures(reader, context.store.catalogue, asked, until, context.visible))
+            known.update(
+                await read_figures(reader, context.store.catalogue, asked, until, context.visible, recorded)
+            )
         context.spend(len(known))
 
         def in_order() -> Figures:
@@ -240,6 +243,13 @@ class Asked:
             return Figures(np.array(own), by_node)
 
         return await asyncio.to_thread(in_order)
+
+    def _with_records(self) -> set[str]:
+        """Which of its items outages are about, or other records in the same way."""
+        near, _ = self.topology.hops(
+            self.needs.numbers, lambda label: label.type in (AFFECTS, CAUSED_BY), backwards=True
+        )
+        return {self.topology.id_of(number) for number in np.unique(near).tolist()}
 
     async def compute(self, work: Callable[[Figures], Any]) -> Any:  # noqa: ANN401 - whatever the work gives
         """Do some work on the figures in a thread."""

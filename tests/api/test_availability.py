@@ -106,3 +106,24 @@ async def test_wrong_arguments_are_refused(api: Api, fields: str, words: str) ->
 async def test_an_unknown_service_is_not_found(api: Api) -> None:
     body = await api.answer('{ serviceAvailability(service: "nobody") { needs } }')
     assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_the_prediction_rests_on_outages_on_record_as_they_were(api: Api) -> None:
+    """Two of the items were out: what one has affected, and what another was blamed for."""
+    service = await api.create("BusinessService", name="Ordering", availability=1.0)
+    hosts = [await api.create("Server", name=f"web-{number}") for number in range(3)]
+    for host in hosts:
+        await api.relate("DependsOn", service, host)
+    times = {"startedAt": "2026-01-01T00:00:00Z", "endedAt": "2026-01-01T06:00:00Z", "lifecycle": "ENDED"}
+    before = (await asked(api, service))["revision"]
+    affecting = await api.create("Outage", name="OUT-1", **times)
+    await api.relate("Affects", affecting, hosts[0])
+    blaming = await api.create("Outage", name="OUT-2", **times)
+    await api.relate("CausedBy", blaming, hosts[1])
+    counts = {row["basis"]: row["count"] for row in (await asked(api, service))["figures"]}
+    assert counts == {"DECLARED_AVAILABILITY": 1, "OUTAGE_HISTORY": 2, "CLASS_DEFAULT": 1}
+    past = await asked(api, service, asOf={"revision": before})
+    assert {row["basis"]: row["count"] for row in past["figures"]} == {
+        "DECLARED_AVAILABILITY": 1,
+        "CLASS_DEFAULT": 3,
+    }
