@@ -199,15 +199,15 @@ def _left_out(
         untried, below = float(rest.sum()), least
         bound = min(bound, tried + untried)
         room = allowed - (tried - least_of(bad))
-        if untried <= max(room, at_last) or len(rows) == MOST_TRIPLES or deadline():
+        if untried <= max(at_last, room) or not len(rows) or len(rows) == MOST_TRIPLES or deadline():
             return bound, 3, bad
-        spared = max(0.8 * room, at_last)
+        spared = max(at_last, 0.8 * room)
 
 
 def _cut(scale: Floats, below: int, spared: float) -> int:
     """Down to which place of `scale` triples are tried next, from `below` on: until what is lighter weighs at most
     `spared` together, or until more might be too many at a time."""
-    enough = int(np.searchsorted(np.cumsum(scale), max(spared, 0.0), side="right"))
+    enough = int(np.searchsorted(np.cumsum(scale), max(0.0, spared), side="right"))
     place, count = below, 0.0
     while place > enough:
         fit = scale[place - 1] / max(_LIGHTEST[place - 1], _LIGHTEST[1] / 2)
