@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from impact.engine import Engine
 from impact.failure_kernels import walk
 from impact.propagation import SERVICE_CLASSES
 
+REPEATED: Final = 9
+"""So many times the engine is asked a question of which the median is kept; a peer, which takes longer, three times."""
 _NOBODY: Numbers = np.empty(0, np.int32)
 
 

@@ -9,13 +9,11 @@ import numpy as np
 
 from benchmarks.bulk_load import neo4j_with
 from benchmarks.cypher_peer import CypherPeer, TimedOut
-from benchmarks.engine_peer import EnginePeer
+from benchmarks.engine_peer import REPEATED, EnginePeer
 from benchmarks.results import Result, quantile
 from benchmarks.synthetic import EstateColumns
 
 MACHINES: Final = 100
-REPEATED: Final = 9
-"""So many times the engine walks from the hub; the median counts."""
 
 
 def ask_cypher(

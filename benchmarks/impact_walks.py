@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from benchmarks.array_walk import ArrayWalk
-from benchmarks.engine_peer import EnginePeer
+from benchmarks.engine_peer import REPEATED, EnginePeer
 from benchmarks.following import follow
 from benchmarks.impact_cypher import ask_cypher
 from benchmarks.packing import packed
@@ -31,8 +31,6 @@ NAME: Final = "impact"
 SIZE: Final = 1_000_000
 RANDOM_FAILURES: Final = 1_000
 AT_ONCE: Final = 50
-REPEATED: Final = 9
-"""So many times the engine is asked a question of which the median is kept; a peer, which takes longer, three times."""
 
 
 class PeerType(Protocol):

@@ -96,14 +96,14 @@ class FewFailures:
             return _least_beside(pairs, derivatives, triples, own)
 
         narrow = allowed(least) - (most - least)
-        left_out, order, triples = _left_out(found, pairs, own, narrow, beside, deadline)
+        left_out, order, triples, surely = _left_out(found, pairs, own, narrow, beside, deadline)
         weight = own[pairs].prod(axis=1).sum() + own[triples].prod(axis=1).sum()
         return cls(
             pairs,
             triples,
             float(weight),
             derivatives + _derivatives(triples, own),
-            least + beside(triples),
+            least + surely,
             min(1.0, most + left_out),
             order,
         )
@@ -176,17 +176,17 @@ def _left_out(
     allowed: float,
     least_of: Callable[[Int32s], float],
     deadline: Callable[[], bool],
-) -> tuple[float, int, Int32s]:
-    """How likely at most the service is down without any of its pairs, up to how many failures were tried, and the
-    triples found that take it down without any of its pairs. `least_of`: how likely at least these do."""
+) -> tuple[float, int, Int32s, float]:
+    """How likely at most the service is down without any of its pairs, up to how many failures were tried, the triples
+    found that take it down without any of its pairs, and how likely at least these do: `least_of` them."""
     _, scale, disjoint = found.triples(own, np.inf, np.inf)
     bound = float(scale.sum()) + disjoint
-    none = np.empty((0, 3), np.int32)
+    bad = np.empty((0, 3), np.int32)
     if bound <= allowed or deadline():
-        return bound, 2, none
+        return bound, 2, bad, 0.0
     at_last = max(0.0, _SHARES[1] * allowed)
     spared = max(_SHARES[0] * allowed, (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED))
-    bad, tried, below, beside = none, disjoint, SCALE, _Tried(found, own)
+    tried, below, beside = disjoint, SCALE, _Tried(found, own)
     while True:
         least = _cut(scale, below, spared)
         rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below])
@@ -197,10 +197,10 @@ def _left_out(
         bad = np.unique(np.concatenate([bad, rows[deadly][alone]]), axis=0)
         tried += float(own[rows].prod(axis=1) @ further)
         untried, below = float(rest.sum()), least
-        bound = min(bound, tried + untried)
-        room = allowed - (tried - least_of(bad))
+        bound, surely = min(bound, tried + untried), least_of(bad)
+        room = allowed - (tried - surely)
         if untried <= max(at_last, room) or not len(rows) or len(rows) == MOST_TRIPLES or deadline():
-            return bound, 3, bad
+            return bound, 3, bad, surely
         spared = max(at_last, 0.8 * room)
 
 

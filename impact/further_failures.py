@@ -35,7 +35,6 @@ _THREE = np.uint64(3)
 _STAMP, _CAUSE, _FRESHLY = np.uint64(24), np.uint64(2), np.uint64(1)
 """What a triple has met of a gate: which triple, from bit 24 on; how many causes touch it, times 2; whether one is a
 fresh effect. And beside it which members it lost. Together, since they lie anywhere in memory."""
-_NODE = np.uint64(2**21 - 1)
 _FEWEST_SLOTS = 1024
 
 
@@ -105,14 +104,9 @@ def try_triples(
             one = triples[row, 0] if which else triples[row, 1]
             other = triples[row, which] if which else triples[row, 2]
             low, high = min(one, other), max(one, other)
-            place, end = pair_start[low], pair_start[low + 1]
-            while place < end:  # the first row with this partner
-                middle = (place + end) // 2
-                if pair_other[middle] < high:
-                    place = middle + 1
-                else:
-                    end = middle
-            while place < pair_start[low + 1] and pair_other[place] == high:
+            end = pair_start[low + 1]
+            place = _first(pair_other, pair_start[low], end, high)
+            while place < end and pair_other[place] == high:
                 node = pair_falls[place]
                 place += 1
                 if fell_in[node] != row:
@@ -204,10 +198,27 @@ def _lose(
 
 
 @kernel
-def _slot(table: Words, node: int, one: int, other: int) -> int:
-    """Where an effect and two nodes of the triple that has it are in a table, or belong; see `enter_fresh`."""
+def _first(ascending: Int32s, begin: int, end: int, wanted: int) -> int:
+    """The first place from `begin` on, before `end`, that is no less than `wanted`; else `end`."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if ascending[middle] < wanted:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
+
+
+@kernel
+def _key(node: int, one: int, other: int) -> np.uint64:
+    """An effect and two nodes of the triple that has it: 21 bits each; not 0, which no node of a triple is."""
     low, high = min(one, other), max(one, other)
-    key = np.uint64(node) << np.uint64(42) | np.uint64(low) << np.uint64(21) | np.uint64(high)
+    return np.uint64(node) << np.uint64(42) | np.uint64(low) << np.uint64(21) | np.uint64(high)
+
+
+@kernel
+def _slot(table: Words, key: np.uint64) -> int:
+    """Where a key is in a table, or belongs; see `enter_fresh`."""
     mask = len(table) - 1
     slot = int(key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & mask
     while table[slot, 0] != 0 and table[slot, 0] != key:
@@ -222,7 +233,7 @@ def enter_fresh(
     """Add fresh effects to a table: for every effect and two nodes, the probabilities of all third nodes together.
 
     Returns it, larger if need be, and how many slots of it are used. The table: uint64[., 2], a power of two of slots,
-    by open addressing; the three nodes, 21 bits each, then the bits of a float64. 0 and 0 where nothing is.
+    by open addressing; the key, then the bits of a float64. 0 and 0 where nothing is.
     """
     chances = table.view(np.float64)
     for row in range(len(triples)):
@@ -235,19 +246,14 @@ def enter_fresh(
             table = np.zeros((slots, 2), np.uint64)
             chances = table.view(np.float64)
             for place in range(len(old)):
-                key = old[place, 0]
-                if key != 0:
-                    low, high = (key >> np.uint64(21)) & _NODE, key & _NODE
-                    slot = _slot(table, int(key >> np.uint64(42)), int(low), int(high))
-                    table[slot, 0], table[slot, 1] = key, old[place, 1]
+                if old[place, 0] != 0:
+                    table[_slot(table, old[place, 0])] = old[place]
         for place in range(fresh_start[row], fresh_start[row + 1]):
             for which in range(3):
-                one, other = triples[row, (which + 1) % 3], triples[row, (which + 2) % 3]
-                slot = _slot(table, fresh[place], one, other)
-                if table[slot, 0] == 0:
-                    low, high = np.uint64(min(one, other)), np.uint64(max(one, other))
-                    table[slot, 0] = np.uint64(fresh[place]) << np.uint64(42) | low << np.uint64(21) | high
-                    used += 1
+                key = _key(fresh[place], triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
+                slot = _slot(table, key)
+                used += int(table[slot, 0] == 0)
+                table[slot, 0] = key
                 chances[slot, 1] += own[triples[row, which]]
     return table, used
 
@@ -279,16 +285,11 @@ def burdens(
             joined[row] += of_pairs[member]
             for which in range(3):
                 cause = triples[row, which]
-                at, end = partner_start[member], partner_start[member + 1]
-                while at < end:
-                    middle = (at + end) // 2
-                    if partner[middle] < cause:
-                        at = middle + 1
-                    else:
-                        end = middle
-                if at < partner_start[member + 1] and partner[at] == cause:
+                end = partner_start[member + 1]
+                at = _first(partner, partner_start[member], end, cause)
+                if at < end and partner[at] == cause:
                     joined[row] += partner_chance[at]
                 if by_fresh:
-                    slot = _slot(table, member, triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
-                    joined[row] += of_thirds[slot, 1]
+                    key = _key(member, triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
+                    joined[row] += of_thirds[_slot(table, key), 1]
     return joined

@@ -12,7 +12,6 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
-from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql.availability_answer import (
     HOURS_A_YEAR,
     MAX_PAGE,
@@ -188,14 +187,15 @@ class ServiceAvailabilityType:
     @documented
     async def fault_tree(self) -> str:
         """Its dependencies as a fault tree in Open-PSA MEF (XML), with these figures, for other programs."""
-        if len(self.asked.ids) > MAX_FAULT_TREE:
+        size = self.asked.needs.closure.size
+        if size > MAX_FAULT_TREE:
             raise BadRequest(
-                f"the service needs {len(self.asked.ids)} items; a fault tree is written for up to {MAX_FAULT_TREE}"
+                f"the service needs {size} items; a fault tree is written for up to {MAX_FAULT_TREE}"
             )
 
         def found(figures: Figures) -> str:
             edges = CarryingEdges(self.asked.topology)
-            own = dict(zip(self.asked.ids, figures.unavailability.tolist(), strict=True))
+            own = dict(zip(self.asked.needs.ids, figures.unavailability.tolist(), strict=True))
             return export_fault_tree(fault_tree_of(edges, self.asked.needs.service, own))
 
         text: str = await self.asked.compute(found)
@@ -217,7 +217,7 @@ class AvailabilityQueries:
         """What a service hangs on: single points of failure, margin, predicted availability, what would help."""
         context = info.context
         topology = await topology_of(context, as_of, at_least)
-        needs = await asyncio.to_thread(_needs_of, topology, str(service))
+        needs = await asyncio.to_thread(ServiceNeeds.of, topology, str(service))
         context.spend(len(needs.numbers))
         return ServiceAvailabilityType(
             asked=Asked(context, needs, topology.revision if as_of is not None else None),
@@ -225,13 +225,6 @@ class AvailabilityQueries:
             service=ItemSummary.of(topology, str(service)),
             needs=len(needs.numbers) - 1,
         )
-
-
-def _needs_of(topology: PackedTopology, service: str) -> ServiceNeeds:
-    """With its ids, which take too long for the event loop."""
-    needs = ServiceNeeds.of(topology, service)
-    _ = needs.ids
-    return needs
 
 
 def _checked(first: int, offset: int) -> None:

@@ -204,7 +204,6 @@ class Asked:
     def __init__(self, context: Context, needs: ServiceNeeds, at: int | None) -> None:
         self.context = context
         self.needs = needs
-        self.ids = needs.ids
         self._at = at
         self._figures: asyncio.Task[Figures] | None = None
         self._until = time.monotonic() + BUDGET_SHARE * context.services.settings.request_deadline
@@ -229,16 +228,16 @@ class Asked:
         context = self.context
         reader, until = context.reader(self._at), await moment_of(context, self._at)
         known: dict[str, tuple[Item, ComponentFigure]] = {}
-        recorded = await asyncio.to_thread(self._with_records)
-        for start in range(0, len(self.ids), FIGURES_AT_ONCE):
-            asked = self.ids[start : start + FIGURES_AT_ONCE]
+        ids, recorded = await asyncio.to_thread(lambda: (self.needs.ids, self._with_records()))
+        for start in range(0, len(ids), FIGURES_AT_ONCE):
+            asked = ids[start : start + FIGURES_AT_ONCE]
             known.update(
                 await read_figures(reader, context.store.catalogue, asked, until, context.visible, recorded)
             )
         context.spend(len(known))
 
         def in_order() -> Figures:
-            by_node = tuple(known.get(item_id) for item_id in self.ids)
+            by_node = tuple(known.get(item_id) for item_id in ids)
             own = [found[1].unavailability if found is not None else 0.0 for found in by_node]
             return Figures(np.array(own), by_node)
 
@@ -269,4 +268,4 @@ class Asked:
 
     def items(self, nodes: Sequence[int]) -> list[ItemSummary]:
         """Nodes of the closure as items."""
-        return [ItemSummary.of(self.topology, self.ids[node]) for node in nodes]
+        return [ItemSummary.of(self.topology, self.needs.ids[node]) for node in nodes]
