@@ -161,6 +161,15 @@ def test_what_takes_four_failures_or_more_is_bounded(drawn: Drawn, allowed: floa
     assert few.most >= expected * (1 - 1e-9)
 
 
+@pytest.mark.parametrize("allowed", [float("nan"), float("-inf"), -1.0, float("inf")])
+def test_the_search_ends_whatever_width_is_allowed(allowed: float) -> None:
+    """No number: none is asked for (0) of a service that is certainly down (its survival as e to minus infinity)."""
+    closure, truth = named("sabcdef", bundle("s", "ab"), bundle("a", "cd"), bundle("b", "ef"))
+    own = np.array([0.0, *(0.1 for _ in range(closure.size - 1))])
+    few = found(closure, own, allowed)
+    assert few.least <= truth.unavailability(own) <= few.most
+
+
 @compiled_on_first_use
 @given(residues())
 def test_what_three_do_is_bounded_to_leading_order_where_triples_are_tried(drawn: Drawn) -> None:
