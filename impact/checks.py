@@ -33,7 +33,7 @@ from impact.assertions import (
     Survives,
     TakesDownAtMost,
 )
-from impact.availability import availability
+from impact.availability import TARGET_WIDTH, availability_of, solve
 from impact.closure import Floats
 from impact.cut_diagram import CutDiagram
 from impact.engine import Engine
@@ -50,7 +50,7 @@ from impact.findings import (
     Outcome,
     Shortfall,
 )
-from impact.importance import importances
+from impact.importance import importances_of
 from impact.item_names import find_items
 from impact.propagation import State
 from impact.service_needs import ServiceNeeds
@@ -214,7 +214,8 @@ class _Check:
             self.patience()
             return time.monotonic() > until
 
-        found = availability(needs.reduction, own, deadline=late)
+        solution = solve(needs.reduction, own, target_width=TARGET_WIDTH, deadline=late)
+        found = availability_of(needs.reduction, own, solution)
         allowed = float(1 - claim.percent / 100) * (1 + ROUNDING) + len(own) * ROUNDING_EACH
         if found.most_unavailability <= allowed:
             return
@@ -225,7 +226,7 @@ class _Check:
             shortfall=Shortfall(found.lower, found.upper, float(claim.percent / 100)),
         )
         if failed and len(progress.findings) < MOST_FINDINGS:
-            criticality = importances(needs.reduction, own, deadline=late).criticality
+            criticality = importances_of(needs.reduction, own, solution).criticality
             most = np.argsort(-criticality, kind="stable")[:MOST_IMPORTANT]
             members = self._ids(needs.numbers[most[criticality[most] > 0]].tolist())
             finding = replace(finding, members=members)

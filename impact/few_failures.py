@@ -29,7 +29,9 @@ from impact.further_failures import burdens, enter_fresh, try_triples
 MOST_PAIRS = 4_000_000
 """For each node those that take it down: 12 bytes each."""
 MOST_TRIPLES = 2_000_000
-"""That are tried at a time."""
+"""That are found at a time."""
+TRIED_AT_ONCE = 100_000
+"""Half a second's work, after which the time is looked at."""
 _LARGEST = 2**21
 """Nodes: a triple is one number of 64 bits."""
 _EXPECTED = 0.015
@@ -190,18 +192,33 @@ def _left_out(
     while True:
         least = _cut(scale, below, spared)
         rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below])
-        deadly, further = beside.also(rows)
-        further = np.clip(further, 0.0, 1.0)
+        weights = own[rows].prod(axis=1)
+        order = np.argsort(-np.frexp(weights)[1], kind="stable")
+        rows, weights = rows[order], weights[order]
+        deadly, further = _in_turn(rows, beside, deadline)
         alone = ~_holding(rows[deadly], pairs, len(own))
         further[deadly] = alone
         bad = np.unique(np.concatenate([bad, rows[deadly][alone]]), axis=0)
-        tried += float(own[rows].prod(axis=1) @ further)
+        tried += float(weights @ further)
         untried, below = float(rest.sum()), least
         bound, surely = min(bound, tried + untried), least_of(bad)
         room = allowed - (tried - surely)
         if untried <= max(at_last, room) or not len(rows) or len(rows) == MOST_TRIPLES or deadline():
             return bound, 3, bad, surely
         spared = max(at_last, 0.8 * room)
+
+
+def _in_turn(rows: Int32s, beside: _Tried, deadline: Callable[[], bool]) -> tuple[Bools, Floats]:
+    """`_Tried.also` of one lot after the other, `further` within 0 and 1; those at the end that there is no time for
+    count in full."""
+    deadly, further = np.zeros(len(rows), np.bool_), np.ones(len(rows))
+    for begin in range(0, len(rows), TRIED_AT_ONCE):
+        if begin and deadline():
+            break
+        some = slice(begin, begin + TRIED_AT_ONCE)
+        deadly[some], joined = beside.also(rows[some])
+        further[some] = np.clip(joined, 0.0, 1.0)
+    return deadly, further
 
 
 def _cut(scale: Floats, below: int, spared: float) -> int:

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from impact.availability import DIAGRAM_NODES, TARGET_WIDTH, joined, log_survival, solve
+from impact.availability import DIAGRAM_NODES, Solution, joined, log_survival, solve
 from impact.closure import Closure, Floats
 from impact.reduction import Reduction
 
@@ -64,7 +64,7 @@ def importances(
     closure: Closure | Reduction,
     unavailability: Floats,
     *,
-    target_width: float = TARGET_WIDTH,
+    target_width: float | None = None,
     node_limit: int = DIAGRAM_NODES,
     deadline: Callable[[], bool] | None = None,
 ) -> Importances:
@@ -73,6 +73,11 @@ def importances(
     solution = solve(
         reduction, unavailability, target_width=target_width, node_limit=node_limit, deadline=deadline
     )
+    return importances_of(reduction, unavailability, solution)
+
+
+def importances_of(reduction: Reduction, unavailability: Floats, solution: Solution) -> Importances:
+    """The importances at the estimate of a solution of the residue; `unavailability` as for `importances`."""
     found = reduction.single_points
     down = joined(log_survival(unavailability[found]), solution.estimate)
 

@@ -302,6 +302,18 @@ class PackedTopology:
                 found[place] = item is not None and wanted(kind_of(item))
         return found
 
+    def classes(self, numbers: Int32s) -> list[str]:
+        """The class of each of these items."""
+        columns, base = self.columns, len(self.columns.ids)
+        found = [""] * len(numbers)
+        if base:
+            codes = columns.kind[np.minimum(numbers, base - 1)].tolist()
+            found = [columns.kinds[code].class_name for code in codes]
+        if self.changed:
+            for place in np.flatnonzero(np.isin(numbers, np.fromiter(self.changed, np.int32))).tolist():
+                found[place] = self.item(int(numbers[place])).class_name
+        return found
+
     def by_id(self, numbers: Int32s) -> npt.NDArray[np.int64]:
         """The places of these numbers in ascending order of their ids."""
         base = len(self.columns.ids)

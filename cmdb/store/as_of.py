@@ -103,6 +103,18 @@ class PastReader:
                 found[item_id] = self._past(item)
         return await self._dated(found)
 
+    async def values(self, ids: Sequence[str], names: Sequence[str]) -> dict[str, Fields]:
+        """Of the items that had any of these attributes: `class`, and those that they had."""
+        found = await self._present.values(ids, names)
+        states = await self._overlay()
+        for item_id in states.keys() & set(ids):
+            found.pop(item_id, None)
+            item = states[item_id]
+            held = {name: item.attributes[name] for name in names if name in item.attributes} if item else {}
+            if item is not None and held:
+                found[item_id] = {"class": item.class_name, **held}
+        return found
+
     async def named(self, class_name: str, name: str) -> list[Item]:
         """Items of the class that had exactly this name, ten at most."""
         catalogue = self._store.catalogue

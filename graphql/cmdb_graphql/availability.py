@@ -35,7 +35,7 @@ from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.pacing import paced
 from cmdb_graphql.reliability import FigureBasis
 from cmdb_graphql.scalars import Long
-from impact.availability import Availability, availability
+from impact.availability import Availability, availability_of
 from impact.gates import CarryingEdges
 from impact.importance import Importances, improvements
 from impact.mef import export_fault_tree
@@ -86,24 +86,25 @@ class ServiceAvailabilityType:
     async def predicted(self) -> PredictedType:
         """Its availability from the figures of its components, through series and redundancy; steady state."""
 
+        solution = await self.asked.solution()
+
         def found(figures: Figures) -> Availability:
-            return availability(self.asked.needs.reduction, figures.unavailability, deadline=self.asked.late)
+            return availability_of(self.asked.needs.reduction, figures.unavailability, solution)
 
         return PredictedType.of(await self.asked.compute(found))
 
     @documented
     async def target(self) -> float | None:
         """Its `availability_target`; null where none is agreed."""
-        figures = await self.asked.figures()
-        service = figures.by_node[0]
-        target = service[0].attributes.get("availability_target") if service is not None else None
+        service = await self.asked.service()
+        target = service.attributes.get("availability_target") if service is not None else None
         return float(target) if isinstance(target, int | float) else None
 
     @documented
     async def figures(self) -> list[BasisCount]:
         """What the figures of its components rest on; CLASS_DEFAULT and ASSUMED_PERFECT are assumptions."""
         figures = await self.asked.figures()
-        counts = Counter(found[1].basis for found in figures.by_node if found is not None)
+        counts = await asyncio.to_thread(lambda: Counter(found.basis for found in figures.by_node))
         return [
             BasisCount(basis=basis, count=counts[basis.value]) for basis in FigureBasis if counts[basis.value]
         ]
@@ -152,11 +153,10 @@ class ServiceAvailabilityType:
         return paced(await asyncio.to_thread(found))
 
     def _component(self, measured: Importances, figures: Figures, node: int) -> ImportanceType:
-        known = figures.by_node[node]
         return ImportanceType(
             item=self.asked.items([node])[0],
             unavailability=float(figures.unavailability[node]),
-            basis=FigureBasis(known[1].basis) if known is not None else FigureBasis.ASSUMED_PERFECT,
+            basis=FigureBasis(figures.by_node[node].basis),
             birnbaum=float(measured.birnbaum[node]),
             criticality=float(measured.criticality[node]),
             fussell_vesely=float(measured.fussell_vesely[node]),

@@ -16,20 +16,18 @@ import strawberry
 from cmdb.model.items import Item
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.reliability import ComponentFigure
-from cmdb.store.reliability import AFFECTS, CAUSED_BY, read_figures
+from cmdb.store.reliability import AFFECTS, CAUSED_BY, read_many_figures
 from cmdb_graphql.context import Context
 from cmdb_graphql.graph import ItemSummary
 from cmdb_graphql.reliability import FigureBasis, moment_of
 from cmdb_graphql.scalars import Long
-from impact.availability import Availability
+from impact.availability import Availability, Solution, solve
 from impact.closure import Floats
-from impact.importance import Importances, importances
+from impact.importance import Importances, importances_of
 from impact.redundancy import Margin
 from impact.service_needs import ServiceNeeds, SinglePoint
 
 MAX_PAGE = 1_000
-FIGURES_AT_ONCE = 250
-"""Items whose figures are worked out in one go, so that others get their turn between."""
 BUDGET_SHARE = 0.5
 """Of the time a request may take: after it, the interval is as narrow as it has become."""
 HOURS_A_YEAR = 8_766.0
@@ -192,10 +190,10 @@ class GainType:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The component figures of a closure, node by node; an item that is gone meanwhile counts as perfect."""
+    """The component figures of a closure, node by node."""
 
     unavailability: Floats
-    by_node: tuple[tuple[Item, ComponentFigure] | None, ...]
+    by_node: tuple[ComponentFigure, ...]
 
 
 class Asked:
@@ -227,21 +225,21 @@ class Asked:
         """The component figures, read anew; given up with whoever waits for them."""
         context = self.context
         reader, until = context.reader(self._at), await moment_of(context, self._at)
-        known: dict[str, tuple[Item, ComponentFigure]] = {}
-        ids, recorded = await asyncio.to_thread(lambda: (self.needs.ids, self._with_records()))
-        for start in range(0, len(ids), FIGURES_AT_ONCE):
-            asked = ids[start : start + FIGURES_AT_ONCE]
-            known.update(
-                await read_figures(reader, context.store.catalogue, asked, until, context.visible, recorded)
-            )
-        context.spend(len(known))
+        classes, recorded = await asyncio.to_thread(lambda: (self._classes(), self._with_records()))
+        found = await read_many_figures(
+            reader, context.store.catalogue, classes, until, context.visible, context.hidden, recorded
+        )
+        context.spend(len(found))
 
         def in_order() -> Figures:
-            by_node = tuple(known.get(item_id) for item_id in ids)
-            own = [found[1].unavailability if found is not None else 0.0 for found in by_node]
-            return Figures(np.array(own), by_node)
+            return Figures(np.array([figure.unavailability for figure in found]), tuple(found))
 
         return await asyncio.to_thread(in_order)
+
+    def _classes(self) -> dict[str, str]:
+        """The class of every node's item, by its id."""
+        needs = self.needs
+        return dict(zip(needs.ids, needs.topology.classes(needs.numbers), strict=True))
 
     def _with_records(self) -> set[str]:
         """Which of its items outages are about, or other records in the same way."""
@@ -255,12 +253,33 @@ class Asked:
         figures = await self.figures()
         return await asyncio.to_thread(work, figures)
 
+    async def service(self) -> Item | None:
+        """The service itself; None if it is gone meanwhile."""
+        return await self.context.item(self.needs.service, self._at)
+
+    @cached_property
+    def _solving(self) -> asyncio.Task[Solution]:
+        def solved(figures: Figures) -> Solution:
+            return solve(self.needs.reduction, figures.unavailability, deadline=self.late)
+
+        return asyncio.ensure_future(self.compute(solved))
+
+    async def solution(self) -> Solution:
+        """What prediction and importances come from, computed once."""
+        return await asyncio.shield(self._solving)
+
     @cached_property
     def _measuring(self) -> asyncio.Task[Importances]:
-        def measured(figures: Figures) -> Importances:
-            return importances(self.needs.reduction, figures.unavailability, deadline=self.late)
+        async def measured() -> Importances:
+            solution = await self.solution()
 
-        return asyncio.ensure_future(self.compute(measured))
+            def at(figures: Figures) -> Importances:
+                return importances_of(self.needs.reduction, figures.unavailability, solution)
+
+            found: Importances = await self.compute(at)
+            return found
+
+        return asyncio.ensure_future(measured())
 
     async def importances(self) -> Importances:
         """The importance measures, computed once."""

@@ -181,6 +181,10 @@ class Context:
         """The item as this caller may see it."""
         return item if self.sees_secrets else self.services.secrets.without(item)
 
+    def hidden(self, class_name: str) -> frozenset[str]:
+        """The attributes of a class that this caller may not see."""
+        return frozenset() if self.sees_secrets else self.services.secrets.of(class_name)
+
     def visible_change(self, change: ItemChange) -> ItemChange:
         """The change as this caller may see it."""
         return change if self.sees_secrets else self.services.secrets.without_changes(change)

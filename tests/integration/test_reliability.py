@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 import cmdb.store.neighbours
+import cmdb.store.reliability
 from cmdb.model.change_set import Authorship, ChangeSet, DeleteEdge, Operation, PutEdge, PutItem
 from cmdb.model.items import EdgeKey, Item
 from cmdb.model.outages import OutageHistory
@@ -18,7 +19,7 @@ from cmdb.model.reliability import ComponentFigure
 from cmdb.model.spans import Span
 from cmdb.store.as_of import Views
 from cmdb.store.reading import EstateReader, PresentReader
-from cmdb.store.reliability import read_figures, read_service_outages
+from cmdb.store.reliability import Hidden, read_figures, read_many_figures, read_service_outages
 from cmdb.store.store import Store
 from cmdb.store.topology import LiveTopology
 
@@ -119,6 +120,53 @@ async def test_an_outage_is_that_of_what_caused_it_and_else_of_what_it_affects(e
     assert found["shaky"].history == OutageHistory(21 * 86_400.0, 1, 3 * 3600.0)
     # Known to the CMDB only since the test began, after NOW: observed from its first outage on.
     assert found["blamed"].history == OutageHistory(18 * 86_400.0, 1, 5 * 3600.0)
+
+
+async def many_figures(
+    store: Store, reader: EstateReader, hidden: Hidden = lambda class_name: frozenset()
+) -> dict[str, ComponentFigure]:
+    """Of all items there are; `first`, an outage, is no component."""
+    ids = [*IDS[:-1], "first"]
+    classes = {item_id: item.class_name for item_id, item in (await reader.items(ids)).items()}
+    asked = {item_id: classes[item_id] for item_id in ids}
+    recorded = {"shop", "shaky", "blamed", "elsewhere"}
+    found = await read_many_figures(reader, store.catalogue, asked, NOW, as_it_is, hidden, recorded)
+    return dict(zip(ids, found, strict=True))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+async def test_many_figures_are_the_same_now_and_in_the_past(
+    estate: Store, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(cmdb.store.reliability, "VALUES_AT_ONCE", at_once)
+    monkeypatch.setattr(cmdb.store.reliability, "ITEMS_AT_ONCE", at_once)
+    then = await estate.head()
+    ids = [*IDS, "first"]
+    before = await figures(estate, ids=ids)
+    assert await many_figures(estate, present(estate)) == before
+    await estate.apply(
+        ChangeSet(
+            (
+                PutItem("told", {"availability": None, "mtbf": "P2D"}),
+                PutItem("silent", {"availability": 0.5}),
+                PutItem("shaky", {"availability": 0.25}),
+            )
+        ),
+        ALICE,
+    )
+    past = Views(estate, present(estate), LiveTopology(estate)).reader(then)
+    assert await many_figures(estate, past) == before
+    now = await many_figures(estate, present(estate))
+    assert now == await figures(estate, ids=ids) != before
+
+
+async def test_many_figures_rest_on_nothing_that_the_caller_may_not_see(estate: Store) -> None:
+    def hidden(class_name: str) -> frozenset[str]:
+        return frozenset({"availability"} if class_name == "Server" else ())
+
+    found = await many_figures(estate, present(estate), hidden)
+    assert (found["told"].basis, found["told"].unavailability) == ("declared_mtbf_mttr", 1 / 25)
+    assert found["odd"].ignored == ("mtbf",)
 
 
 async def test_an_empty_estate_has_nothing_to_say(store: Store) -> None:

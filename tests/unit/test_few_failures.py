@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +41,12 @@ def truth_of(residue: Closure) -> Truth:
     return Truth([str(node) for node in range(residue.size)], gates)
 
 
-def found(residue: Closure, own: npt.NDArray[np.float64], allowed: float) -> FewFailures:
-    """With triples tried unless the first bound is as narrow as `allowed`."""
-    few = FewFailures.of(residue, own, lambda least: allowed)
+def found(
+    residue: Closure, own: npt.NDArray[np.float64], allowed: float, looks: float = math.inf
+) -> FewFailures:
+    """With triples tried unless the first bound is as narrow as `allowed`, or time is up after so many looks."""
+    looked = itertools.count(1)
+    few = FewFailures.of(residue, own, lambda least: allowed, lambda: next(looked) > looks)
     assert few is not None
     return few
 
@@ -150,12 +154,20 @@ def entangled(draw: st.DrawFn) -> Drawn:
 
 
 @settings(deadline=None, max_examples=150)
-@given(entangled(), st.sampled_from([0.0, 1e-9]), st.sampled_from([3, 2_000_000]))
-def test_what_takes_four_failures_or_more_is_bounded(drawn: Drawn, allowed: float, at_a_time: int) -> None:
+@given(
+    entangled(),
+    st.sampled_from([0.0, 1e-9]),
+    st.sampled_from([3, 2_000_000]),
+    st.sampled_from([1, 2, 4, math.inf]),
+)
+def test_what_takes_four_failures_or_more_is_bounded(
+    drawn: Drawn, allowed: float, at_a_time: int, looks: float
+) -> None:
     residue, truth, own = drawn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(few_failures, "MOST_TRIPLES", at_a_time)
-        few = found(residue, own, allowed)
+        patch.setattr(few_failures, "TRIED_AT_ONCE", 2)
+        few = found(residue, own, allowed, looks)
     expected = truth.unavailability(own)
     assert few.least <= expected * (1 + 1e-9)
     assert few.most >= expected * (1 - 1e-9)
@@ -219,6 +231,18 @@ def test_more_triples_than_are_tried_count_in_full(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(few_failures, "MOST_TRIPLES", 3)
     some_tried = found(closure, own, 0.0)
     assert some_tried.most >= all_tried.most >= truth.unavailability(own)
+
+
+def test_the_likeliest_triples_are_tried_first_and_those_without_time_count_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(few_failures, "TRIED_AT_ONCE", 1)
+    closure, truth = named("sabcdefgh", bundle("s", "abcdefgh", 5))
+    own = np.array([0.0, *10.0 ** np.arange(-8, 0)])
+    widths = [found(closure, own, 0.0, looks).most for looks in (0, 1, 2, 3, 20, math.inf)]
+    untried, one, two, three, many, every = (width - truth.unavailability(own) for width in widths)
+    assert untried > one > two > three > many > every >= 0
+    assert three < untried / 2
 
 
 def test_a_gate_wider_than_a_word_is_left_to_others() -> None:

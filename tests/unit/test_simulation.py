@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,7 +83,10 @@ def changes(data: st.DataObject, before: PlainTopology, other: PlainTopology) ->
     """Part of the way from one estate to another."""
     there = set(other.items)
     return {
-        "put_items": data.draw(st.permutations(list(other.items.values()))),
+        "put_items": [
+            replace(item, class_name=data.draw(st.sampled_from(["Server", "Rack"])))
+            for item in data.draw(st.permutations(list(other.items.values())))
+        ],
         "delete_items": [i for i in before.items if i not in there and data.draw(st.booleans())],
         "put_edges": [e for e in other.edges() if data.draw(st.booleans())],
         "delete_edges": [e.key for e in before.edges() if data.draw(st.booleans())],
@@ -104,7 +109,10 @@ def test_an_overlay_is_as_good_as_a_new_base(data: st.DataObject) -> None:
         graph = graph.following(fast)
         assert contents(fast) == contents(plain)
         assert fast.edge_count == plain.edge_count
-        for item in plain.items:
+        there = list(plain.items)
+        numbers = np.array([fast.known(item) for item in there], np.int32)
+        assert fast.classes(numbers) == [plain.items[item].class_name for item in there]
+        for item in there:
             assert fast.dependencies_of(item) == plain.dependencies_of(item)
             assert fast.dependents_of(item) == plain.dependents_of(item)
         failed = data.draw(chosen(plain))
