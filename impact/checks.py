@@ -339,10 +339,12 @@ class _Check:
         return some
 
     def _single_point(self, needs: ServiceNeeds, point: str) -> Finding:
-        return self._taken_down("single_point", self._impact((point,)), needs.service)
+        self.patience()
+        return self._taken_down("single_point", needs.simulate({point}), needs.service)
 
     def _cut_set(self, needs: ServiceNeeds, members: tuple[str, ...], allowed: int) -> Finding:
-        found = self._taken_down("cut_set", self._impact(members), needs.service)
+        self.patience()
+        found = self._taken_down("cut_set", needs.simulate(set(members)), needs.service)
         return replace(found, members=members, found=len(members) - 1, allowed=allowed)
 
     def _taken_down(self, code: FindingCode, impact: Impact, item: str) -> Finding:

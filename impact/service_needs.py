@@ -6,6 +6,7 @@ Answers are in items, not in numbers of the closure; what costs is computed once
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,10 +17,11 @@ from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from impact.closure import Closure
 from impact.errors import UnknownItems
-from impact.failure_graph import Base
+from impact.failure_graph import Base, FailureGraph, Workspace
 from impact.gates import Carrying, CarryingEdges
 from impact.reduction import Reduction
 from impact.redundancy import Margin, redundancy_margin
+from impact.simulation import Impact, simulate_on
 from impact.single_points import SinglePoints, single_points
 
 
@@ -80,6 +82,15 @@ class ServiceNeeds:
             if node
         ]
         return tuple(sorted(rows, key=lambda point: point.id))
+
+    def simulate(self, down: Set[str]) -> Impact:
+        """Which of what the service needs goes down with these of it, and why: as in the whole estate, which is not
+        walked. Says nothing about who is degraded or at risk."""
+        return simulate_on(self._graph, Workspace(), down)
+
+    @cached_property
+    def _graph(self) -> FailureGraph:
+        return FailureGraph.of(self.topology.part(self.numbers), self.carrying)
 
     def _group(self, gate: int) -> str | None:
         """The group that a gate of the closure was formed of."""

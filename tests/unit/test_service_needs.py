@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from cmdb.model.topology import PlainTopology
 from impact.closure import Closure
+from impact.explanation import Explainer, Explanation
+from impact.failure_graph import FailureGraph, Workspace
 from impact.gates import Carrying, CarryingEdges
-from impact.propagation import simulate_failure
+from impact.propagation import State, simulate_failure
 from impact.service_needs import ServiceNeeds
+from impact.simulation import simulate_on
 from tests.estates import estates
 from tests.topologies import gate, graph, packed
 
@@ -56,6 +59,40 @@ def test_single_points_are_what_takes_the_service_down_alone(data: st.DataObject
     points = ServiceNeeds.of(packed(topology), service).single_points
     assert {point.id for point in points} == alone - {service}
     assert all(point.dominating in alone for point in points)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_goes_down_of_it_goes_down_for_the_same_reasons_as_in_the_whole_estate(
+    data: st.DataObject,
+) -> None:
+    before, after = data.draw(estates()), data.draw(estates())
+    topology = packed(before)
+    if data.draw(st.booleans()):
+        topology = topology.with_changes(2, put_items=after.items.values(), put_edges=after.edges())
+    service = data.draw(st.sampled_from(sorted(topology.items)))
+    needs = ServiceNeeds.of(topology, service)
+    failed = data.draw(st.frozensets(st.sampled_from(needs.ids), min_size=1, max_size=3))
+    inside, whole = needs.simulate(failed), simulate_on(FailureGraph.of(topology), Workspace(), failed)
+    down = set(whole.down) & set(needs.ids)
+    assert set(inside.down) == down
+    for item in down:
+        one, other = Explainer(inside).explain(item), Explainer(whole).explain(item)
+        assert (one.path, broken(one)) == (other.path, broken(other))
+
+
+def broken(explanation: Explanation) -> list[tuple[object, ...]]:
+    """The gates that are, with who of their members is down."""
+    return [
+        (
+            fact.group,
+            fact.required,
+            fact.up,
+            [(member, state is State.DOWN) for member, state in fact.members],
+        )
+        for fact in explanation.facts
+        if fact.code == "gate_below_required"
+    ]
 
 
 def test_a_common_cause_behind_a_redundant_group_is_told_with_the_group() -> None:
