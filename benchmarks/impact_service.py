@@ -14,7 +14,7 @@ import random
 import shutil
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -182,6 +182,8 @@ class Load:
     changes: list[tuple[int, TopologyEdge, bool]] = field(default_factory=list)
     """Revision, edge, and whether it was put or cut; in the order in which they were acknowledged."""
     refusals: list[str] = field(default_factory=list)
+    others: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Of other questions by their kind, how long each took."""
 
 
 def crowd(
@@ -225,6 +227,10 @@ def steps(
             results.append(
                 Result.exactly(NAME, "questions and writes of that refused", len(load.refusals), 0)
             )
+            for kind, taken in sorted(load.others.items()):
+                print(
+                    f"{kind}: {len(taken)} asked, {quantile(taken, 0.5):.2f} s at p50, {max(taken):.2f} at most"
+                )
             print(*Counter(load.refusals).most_common(10), sep="\n")
     return results
 
@@ -245,10 +251,14 @@ def _load(
         chance, client = random.Random(f"{number} {seconds}"), service.client()
         while time.perf_counter() < started + seconds:
             item = chance.choice(ids)
-            with _told(load):
-                if others and chance.random() < OTHERS:
-                    others.ask(client, chance.choice(others.kinds), chance)
-                    continue
+            if others and chance.random() < OTHERS:
+                kind = chance.choice(others.kinds)
+                with _told(load, kind):
+                    begun = time.perf_counter()
+                    others.ask(client, kind, chance)
+                    load.others[kind].append(time.perf_counter() - begun)
+                continue
+            with _told(load, "impact"):
                 begun = time.perf_counter()
                 answer = client.query(IMPACT, {"id": item})["impact"]
                 load.taken.append(time.perf_counter() - begun)
@@ -267,7 +277,7 @@ def _load(
                 edge = TopologyEdge("DEPENDS_ON", one, other, "bench", 1)
             else:
                 edge = there.pop(chance.randrange(len(there)))
-            with _told(load):
+            with _told(load, "write"):
                 revision = _apply(client, edge, put)
                 load.changes.append((revision, edge, put))
                 if put:
@@ -289,12 +299,12 @@ def _stand_back() -> None:
 
 
 @contextmanager
-def _told(load: Load) -> Iterator[None]:
+def _told(load: Load, what: str) -> Iterator[None]:
     """What goes wrong is counted, and the next is tried."""
     try:
         yield
     except Exception as error:
-        load.refusals.append(repr(error))
+        load.refusals.append(f"{what}: {error!r}")
 
 
 def _apply(client: Client, edge: TopologyEdge, put: bool) -> int:

@@ -11,14 +11,15 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cmdb.model.columns import Int32s
+from cmdb.model.columns import Int32s, Texts
 from cmdb.model.packed_columns import Kind, kind_of
 from cmdb.model.packed_topology import PackedTopology
 from impact.failure_kernels import Marks
+from impact.json_lines import DIGITS, ESCAPED, write_lines
 from impact.propagation import State
 from impact.simulation import STATES, Impact
 
@@ -52,38 +53,33 @@ def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator
         rows = _rows(impact.topology, nodes, in_base)
         pairs = rows.places * len(STATES) + codes
         used = np.flatnonzero(np.bincount(pairs))
-        middles = [
-            _middle(rows.kinds[pair // len(STATES)], STATES[pair % len(STATES)]) for pair in used.tolist()
-        ]
-        lines = pc.binary_join_element_wise(
-            '{"id":"',
-            _escaped(rows.ids),
-            '","name":"',
-            _escaped(rows.names),
-            pa.array(middles, pa.string()).take(pa.array(np.searchsorted(used, pairs))),
-            pa.array(distances).cast(pa.string()),
-            "}\n",
-            "",
-        )
-        _, ends, text = lines.buffers()
-        yield text.to_pybytes()[: np.frombuffer(ends, np.int32)[len(lines)]]
+        middles = [_middle(rows.kinds[p // len(STATES)], STATES[p % len(STATES)]) for p in used.tolist()]
+        yield _lines(rows, middles, np.searchsorted(used, pairs).astype(np.int32), distances)
 
 
-def _middle(kind: Kind, state: State) -> str:
+def _lines(rows: _Rows, middles: Sequence[bytes], middle_of: Int32s, distances: Int32s) -> bytes:
+    ids = np.ascontiguousarray(rows.ids).view(np.uint8).reshape(len(rows.ids), -1)
+    lengths = np.fromiter(map(len, middles), np.int64, len(middles))
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    fixed = len(_BEFORE) + len(_BETWEEN) + len(_AFTER) + DIGITS
+    room = ESCAPED * (ids.size + len(rows.names.blob)) + int(lengths[middle_of].sum()) + fixed * len(ids)
+    lines = np.empty(room, np.uint8)  # hardly any of it is touched
+    # Of what cannot be written to, kernels are compiled again.
+    names = np.require(rows.names.blob, requirements="W")
+    texts = (names, rows.names.starts, np.frombuffer(bytearray(b"".join(middles)), np.uint8), starts)
+    used = write_lines(_BEFORE, ids, _BETWEEN, *texts, middle_of, distances, _AFTER, lines)
+    return lines[:used].tobytes()
+
+
+_BEFORE, _BETWEEN, _AFTER = (
+    np.frombuffer(bytearray(text), np.uint8) for text in (b'{"id":"', b'","name":"', b"}\n")
+)
+
+
+def _middle(kind: Kind, state: State) -> bytes:
     """What is between a name and a distance."""
     values = dict(zip(FIELDS, (kind.class_name, kind.layer, kind.lifecycle, kind.criticality), strict=True))
-    return '",' + orjson.dumps({**values, "state": state.value})[1:-1].decode() + ',"distance":'
-
-
-def _escaped(texts: pa.StringArray) -> pa.StringArray:
-    """The same as they are written in JSON. Hardly any has a character that is written in another way."""
-    _, _, characters = texts.buffers()
-    text = np.frombuffer(characters or b"", np.uint8)
-    if not len(text) or not ((text.min() < ord(" ")) | (text == ord('"')).any() | (text == ord("\\")).any()):
-        return texts
-    special = pc.match_substring_regex(texts, r'[\x00-\x1f"\\]')
-    written = [orjson.dumps(text)[1:-1].decode() for text in texts.filter(special).to_pylist()]
-    return pc.replace_with_mask(texts, special, pa.array(written, pa.string()))
+    return b'",' + orjson.dumps({**values, "state": state.value})[1:-1] + b',"distance":'
 
 
 def _pieces(impact: Impact) -> Iterator[tuple[Int32s, Marks, Int32s, bool]]:
@@ -112,10 +108,10 @@ _SCHEMA = pa.schema(
 
 
 class _Rows(NamedTuple):
-    """Ids and names of some CIs, and which of `kinds` each is of."""
+    """Ids (`S<longest>`, UTF-8) and names of some CIs, and which of `kinds` each is of."""
 
-    ids: pa.StringArray
-    names: pa.StringArray
+    ids: npt.NDArray[np.bytes_]
+    names: Texts
     kinds: Sequence[Kind]
     places: Int32s
 
@@ -124,33 +120,32 @@ def _rows(topology: PackedTopology, nodes: Int32s, in_base: bool) -> _Rows:
     if not in_base:
         items = [topology.item(number) for number in nodes.tolist()]
         return _Rows(
-            pa.array([item.id for item in items], pa.string()),
-            pa.array([item.name for item in items], pa.string()),
+            np.array([item.id.encode() for item in items], np.bytes_),
+            Texts.of([item.name for item in items]),
             [kind_of(item) for item in items],
             np.arange(len(items), dtype=np.int32),
         )
     columns = topology.columns
-    texts, names = columns.ids.texts(nodes), columns.names.take(nodes)
-    if columns.ids.uuids:
-        ids = _strings(len(nodes), np.arange(len(nodes) + 1, dtype=np.int32) * 36, texts.tobytes())
-    else:
-        ids = pa.array([text.decode() for text in texts.tolist()], pa.string())
-    return _Rows(
-        ids,
-        _strings(len(nodes), names.starts.astype(np.int32), names.blob.tobytes()),
-        columns.kinds,
-        columns.kind[nodes].astype(np.int32),
-    )
+    ids, names = columns.ids.texts(nodes), columns.names.take(nodes)
+    return _Rows(ids, names, columns.kinds, columns.kind[nodes].astype(np.int32))
 
 
-def _strings(count: int, starts: Int32s, text: bytes) -> pa.StringArray:
-    return pa.StringArray.from_buffers(count, pa.py_buffer(starts), pa.py_buffer(text))
+def _strings(count: int, starts: npt.NDArray[np.integer], text: bytes) -> pa.StringArray:
+    return pa.StringArray.from_buffers(count, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(text))
+
+
+def _ids(ids: npt.NDArray[np.bytes_], uuids: bool) -> pa.StringArray:
+    if uuids:
+        return _strings(len(ids), np.arange(len(ids) + 1) * ids.itemsize, ids.tobytes())
+    return pa.array([text.decode() for text in ids.tolist()], pa.string())
 
 
 def _batch(
     impact: Impact, schema: pa.Schema, nodes: Int32s, codes: Marks, distances: Int32s, in_base: bool
 ) -> pa.RecordBatch:
-    ids, names, kinds, places = _rows(impact.topology, nodes, in_base)
+    texts, called, kinds, places = _rows(impact.topology, nodes, in_base)
+    ids = _ids(texts, in_base and impact.topology.columns.ids.uuids)
+    names = _strings(len(nodes), called.starts, called.blob.tobytes())
     facts = [_words([kind[field] for kind in kinds], places) for field in range(len(FIELDS))]
     states = _words([state.value for state in STATES], codes.astype(np.int32))
     return pa.RecordBatch.from_arrays([ids, names, *facts, states, pa.array(distances)], schema=schema)

@@ -31,10 +31,11 @@ def compile_kernels() -> None:
     engine = Engine()
     answer = engine.simulate_failure(topology, ["rack"], pinned={"b"})
     # What only some answers need, and takes a while to import, comes now too.
-    from impact.bulk import to_arrow
+    from impact.bulk import to_arrow, to_json_lines
     from impact.interchange import to_networkx
 
     list(to_arrow(answer))
+    list(to_json_lines(answer))
     to_networkx(topology)
     flags = np.zeros(topology.size, np.uint8)
     Ranking.of(engine.graph(topology), flags)
