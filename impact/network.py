@@ -8,14 +8,17 @@ interface or a circuit each, and are links of their own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from cmdb.errors import BadRequest
-from cmdb.model.topology import Topology, TopologyEdge
+from cmdb.model.columns import Int32s
+from cmdb.model.packed_columns import edge_of
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.topology import TopologyEdge
 from impact.connectivity import Connectivity, connectivity
 from impact.errors import UnknownItems
 from impact.minimum_cut import minimum_node_cut, minimum_node_cut_between
@@ -62,41 +65,30 @@ class Network:
 
 
 def network_of(
-    topology: Topology, types: Set[str] = frozenset(NETWORK_TYPES), *, within: Collection[str] | None = None
+    topology: PackedTopology, types: Set[str] = frozenset(NETWORK_TYPES), *, within: Int32s | None = None
 ) -> Network:
     """The network that edges of these types make in a topology.
 
-    `within`: the network has these items and the links between them; None: it has every item at an end of such an
-    edge. Raises `UnknownItems`.
+    `within`: the network has these items, by their distinct numbers, and the links between them; None: it has every
+    item at an end of such an edge.
     """
     if within is None:
         return Network.of((), topology.edges(types))
-    inside = within if isinstance(within, Set) else frozenset(within)
-    unknown = [item for item in inside if item not in topology.items]
-    if unknown:
-        raise UnknownItems(unknown, topology.revision)
-    return Network.of(
-        inside,
-        (
-            edge
-            for item in inside
-            for edge in topology.dependencies_of(item)
-            if edge.type in types and edge.target in inside
-        ),
-    )
+    source, target, label, labels = topology.edges_among(within)
+    joins = np.fromiter((known.type in types for known in labels), bool, len(labels))
+    joined = np.flatnonzero(joins[label])
+    ids = [topology.id_of(number) for number in within.tolist()]
+    ends = zip(source[joined].tolist(), target[joined].tolist(), label[joined].tolist(), strict=True)
+    return Network.of(ids, (edge_of(ids[one], ids[other], labels[code]) for one, other, code in ends))
 
 
-def needs(topology: Topology, item: str) -> set[str]:
-    """An item and all that it needs, directly and indirectly, over what carries failure. Raises `UnknownItems`."""
-    if item not in topology.items:
+def needs(topology: PackedTopology, item: str) -> Int32s:
+    """The numbers of an item and of all that it needs, directly and indirectly, over what carries failure. Raises
+    `UnknownItems`."""
+    number = topology.number_of(item)
+    if number is None:
         raise UnknownItems([item], topology.revision)
-    found, waiting = {item}, [item]
-    while waiting:
-        for edge in topology.dependencies_of(waiting.pop()):
-            if edge.strength is not None and edge.target not in found:
-                found.add(edge.target)
-                waiting.append(edge.target)
-    return found
+    return topology.reached(number, lambda label: label.strength is not None)
 
 
 @dataclass(frozen=True, eq=False)

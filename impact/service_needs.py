@@ -52,7 +52,7 @@ class ServiceNeeds:
         number = topology.number_of(service)
         if number is None:
             raise UnknownItems([service], topology.revision)
-        numbers = _needed(topology, number, chosen)
+        numbers = topology.reached(number, lambda label: chosen.strength_of(label) == "hard")
         return cls(topology, service, chosen, _closure(topology, numbers, chosen), numbers)
 
     @cached_property
@@ -102,20 +102,6 @@ class ServiceNeeds:
 
     def _id(self, node: int) -> str:
         return self.topology.id_of(int(self.numbers[node]))
-
-
-def _needed(topology: PackedTopology, service: int, carrying: Carrying) -> Int32s:
-    """The service and everything it needs, breadth first."""
-    seen = np.zeros(topology.size, bool)
-    seen[service] = True
-    frontier = np.array([service], np.int32)
-    found = [frontier]
-    while len(frontier):
-        _, far = topology.hops(frontier, lambda label: carrying.strength_of(label) == "hard")
-        frontier = np.unique(far[~seen[far]]).astype(np.int32)
-        seen[frontier] = True
-        found.append(frontier)
-    return np.concatenate(found)
 
 
 def _closure(topology: PackedTopology, numbers: Int32s, carrying: Carrying) -> Closure:

@@ -238,6 +238,19 @@ class PackedTopology:
             near, far = np.concatenate([near, pairs[:, 0]]), np.concatenate([far, pairs[:, 1]])
         return near.astype(np.int32), far
 
+    def reached(self, start: int, walked: Callable[[Label], bool]) -> Int32s:
+        """An item and all that it reaches along edges whose facts are `walked`, breadth first."""
+        seen = np.zeros(self.size, bool)
+        seen[start] = True
+        frontier = np.array([start], np.int32)
+        found = [frontier]
+        while len(frontier):
+            _, far = self.hops(frontier, walked)
+            frontier = np.unique(far[~seen[far]]).astype(np.int32)
+            seen[frontier] = True
+            found.append(frontier)
+        return np.concatenate(found)
+
     def _overlay_hops(
         self, numbers: Int32s, walked: Callable[[Label], bool], backwards: bool
     ) -> list[tuple[int, int]]:

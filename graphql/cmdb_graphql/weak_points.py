@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Annotated, Self, TypeVar
 
+import numpy as np
 import strawberry
 from strawberry.types.field import StrawberryField
 
 from cmdb.errors import BadRequest
 from cmdb.model.catalogue import Catalogue
-from cmdb.model.topology import Topology
+from cmdb.model.columns import Int32s
+from cmdb.model.packed_topology import PackedTopology
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context
 from cmdb_graphql.definitions import documented
@@ -108,7 +110,7 @@ class BridgeType:
 class Answer:
     """The weak points of a network with what is needed to show them."""
 
-    def __init__(self, topology: Topology, weak: WeakPoints) -> None:
+    def __init__(self, topology: PackedTopology, weak: WeakPoints) -> None:
         self.topology = topology
         self.weak = weak
         self.points, self.bridges = weak.articulation_points, weak.bridges
@@ -172,7 +174,7 @@ class WeakPointsType:
 class NetworkWay:
     """Items from end to end."""
 
-    topology: strawberry.Private[Topology]
+    topology: strawberry.Private[PackedTopology]
     way: strawberry.Private[Sequence[str]]
 
     @documented
@@ -192,7 +194,7 @@ class NetworkWay:
 class MinimumCutType:
     """A cut, and as many ways that share nothing in between."""
 
-    topology: strawberry.Private[Topology]
+    topology: strawberry.Private[PackedTopology]
     found: strawberry.Private[ItemCut]
     revision: Long
     source: ItemSummary = strawberry.field(name="from")
@@ -213,7 +215,7 @@ class MinimumCutType:
     )
 
     @classmethod
-    def of(cls, topology: Topology, ends: tuple[str, str], found: ItemCut) -> Self:
+    def of(cls, topology: PackedTopology, ends: tuple[str, str], found: ItemCut) -> Self:
         """The same for GraphQL."""
         return cls(
             topology=topology,
@@ -266,10 +268,10 @@ class WeakPointQueries:
         joining, wanted = _chosen(context.store.catalogue, types, classes, within)
 
         def answer() -> WeakPointsType:
-            scope = frozenset(map(str, within)) if within is not None else None
+            scope = _numbers(topology, map(str, within)) if within is not None else None
             if needed_by is not None:
                 needed = needs(topology, str(needed_by))
-                scope = frozenset(needed) if scope is None else scope & needed
+                scope = needed if scope is None else np.intersect1d(scope, needed)
             found = Answer(topology, weak_points(_network(topology, joining, wanted, scope)))
             network = found.weak.network
             return WeakPointsType(
@@ -313,10 +315,7 @@ class WeakPointQueries:
         ends = str(from_), str(to)
 
         def answer() -> MinimumCutType:
-            unknown = [item for item in ends if item not in topology.items]
-            if unknown:
-                raise UnknownItems(unknown, topology.revision)
-            network = _network(topology, joining, wanted, None, ends)
+            network = _network(topology, joining, wanted, None, _numbers(topology, ends))
             return MinimumCutType.of(topology, ends, minimum_cut(network, *ends, limit=limit))
 
         found = await asyncio.to_thread(answer)
@@ -338,25 +337,31 @@ def _chosen(
     return joining, frozenset(name for base in classes for name in catalogue.subclasses(base))
 
 
+_NONE = np.empty(0, np.int32)
+
+
 def _network(
-    topology: Topology,
+    topology: PackedTopology,
     types: frozenset[str],
     classes: frozenset[str] | None,
-    scope: frozenset[str] | None,
-    always: Sequence[str] = (),
+    scope: Int32s | None,
+    always: Int32s = _NONE,
 ) -> Network:
     """The network of the items in the scope that are of the classes; of `always` whatever they are."""
     if classes is None:
         return network_of(topology, types, within=scope)
-    if scope is not None:
-        found = {item for item in scope if item not in topology.items or _is(topology, item, classes)}
-    else:
-        found = {item for item in topology.items if _is(topology, item, classes)}
-    return network_of(topology, types, within=found.union(always))
+    found = np.arange(topology.size, dtype=np.int32) if scope is None else scope
+    found = found[topology.flags(found, lambda kind: kind.class_name in classes)]
+    return network_of(topology, types, within=np.union1d(found, always))
 
 
-def _is(topology: Topology, item: str, classes: frozenset[str]) -> bool:
-    return topology.items[item].class_name in classes
+def _numbers(topology: PackedTopology, items: Iterable[str]) -> Int32s:
+    """The numbers of items, each once. Raises `UnknownItems`."""
+    numbers = {item: topology.number_of(item) for item in items}
+    unknown = [item for item, number in numbers.items() if number is None]
+    if unknown:
+        raise UnknownItems(unknown, topology.revision)
+    return np.array(list(numbers.values()), np.int32)
 
 
 def _page(found: Sequence[Member], first: int, offset: int) -> list[Member]:

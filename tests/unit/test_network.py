@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.errors import BadRequest
-from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
+from cmdb.model.columns import Int32s
+from cmdb.model.packed_topology import PackedTopology
+from cmdb.model.topology import TopologyEdge, TopologyItem
 from impact.errors import UnknownItems
 from impact.network import Network, minimum_cut, needs, network_of, weak_points, weakest_cut
 from impact.survivability import survivability
 from tests.estates import estates
+from tests.topologies import packed
 
 
-def cabled(*cables: str, **others: str) -> PlainTopology:
+def cabled(*cables: str, **others: str) -> PackedTopology:
     """`a-b` is an edge CONNECTED_TO from a to b; others by type. Items are single letters."""
     edges = [TopologyEdge("CONNECTED_TO", cable[0], cable[-1], strength=None) for cable in cables]
     edges += [
         TopologyEdge(kind, cable[0], cable[-1]) for kind, text in others.items() for cable in text.split()
     ]
     names = sorted({end for edge in edges for end in (edge.source, edge.target)})
-    return PlainTopology.build(7, [TopologyItem(name, name, "Switch", "network") for name in names], edges)
+    return PackedTopology.build(7, [TopologyItem(name, name, "Switch", "network") for name in names], edges)
 
 
 OFFICE = cabled("a-b", "b-c", "c-a", "c-d", "d-e", RUNS_ON="x-a x-e")
 """A ring of a, b, c; d and e hang off it one behind the other; x runs on a and e."""
+
+
+def numbers(letters: str) -> Int32s:
+    """Of items of the office."""
+    return np.array([OFFICE.known(letter) for letter in letters], np.int32)
 
 
 def joined(network: Network) -> list[str]:
@@ -53,13 +62,12 @@ def test_edges_that_join_the_same_two_are_one_link_and_all_named() -> None:
     assert weak_points(network).bridges == (0,)
 
 
-def test_a_scope_has_its_items_and_the_links_between_them_and_unknown_ones_are_refused() -> None:
-    network = network_of(OFFICE, within=["a", "b", "d", "x"])
+def test_a_scope_has_its_items_and_the_links_between_them() -> None:
+    network = network_of(OFFICE, within=numbers("abdx"))
     assert network.ids == ("a", "b", "d", "x")
     assert joined(network) == ["ab"]
     assert weak_points(network).connectivity.components == 3
-    with pytest.raises(UnknownItems, match="nobody in the topology of revision 7"):
-        network_of(OFFICE, within={"a", "nobody"})
+    assert network_of(OFFICE, within=numbers("")).ids == ()
 
 
 def test_the_worst_weak_points_come_first_with_what_they_cut_off() -> None:
@@ -87,8 +95,8 @@ def test_an_item_outside_the_network_has_no_way_to_any_other() -> None:
 
 def test_the_weakest_cut_of_a_network_is_named() -> None:
     assert weakest_cut(network_of(OFFICE)) == ("c",)
-    assert weakest_cut(network_of(OFFICE, within="abd")) == ()
-    assert weakest_cut(network_of(OFFICE, within="abc")) is None
+    assert weakest_cut(network_of(OFFICE, within=numbers("abd"))) == ()
+    assert weakest_cut(network_of(OFFICE, within=numbers("abc"))) is None
 
 
 def test_demands_between_items_are_lost_with_links() -> None:
@@ -102,11 +110,20 @@ def test_demands_between_items_are_lost_with_links() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_what_an_item_needs_is_what_networkx_reaches(data: st.DataObject) -> None:
-    topology = data.draw(estates())
+    plain = data.draw(estates())
+    topology = packed(plain)
+    if data.draw(st.booleans()):
+        later = data.draw(estates())
+        topology = topology.with_changes(2, put_items=later.items.values(), put_edges=later.edges())
     item = data.draw(st.sampled_from(sorted(topology.items)))
     directed: nx.DiGraph[str] = nx.DiGraph()
     directed.add_nodes_from(topology.items)
     directed.add_edges_from((e.source, e.target) for e in topology.edges() if e.strength is not None)
-    assert needs(topology, item) == {item, *nx.descendants(directed, item)}
+    found = [topology.id_of(number) for number in needs(topology, item).tolist()]
+    assert sorted(found) == sorted({item, *nx.descendants(directed, item)})
+    types = data.draw(st.sets(st.sampled_from(["USES", "RUNS_ON"])))
+    inside = network_of(topology, types, within=needs(topology, item))
+    there = [e for e in topology.edges(types) if e.source in found and e.target in found]
+    assert (inside.ids, inside.links) == (Network.of(found, there).ids, Network.of(found, there).links)
     with pytest.raises(UnknownItems):
         needs(topology, "nobody")
