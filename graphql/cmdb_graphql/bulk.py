@@ -36,8 +36,9 @@ QUESTION_BYTES = 1_048_576
 JSON_LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
 FORMS = (JSON_LINES, ARROW)
 AT_ONCE = 2
-"""Pieces that are made in one visit to a thread; an answer of fewer is sent as a whole."""
-
+"""Pieces that are made in one visit to a thread."""
+SENT_AT_ONCE = 1_048_576
+"""Bytes: some two milliseconds of the event loop. A smaller answer is sent as a whole."""
 
 Write = Callable[[Impact, Mapping[str, Any]], Iterator[bytes]]
 """Makes the pieces of an answer, of whose head it is told more."""
@@ -79,7 +80,7 @@ def bulk_router(context_of: Callable[[Request], Awaitable[Context]]) -> APIRoute
                 pieces, first = await _answered(context, _question(body), _writer(form))
         except Exception as error:
             return refused(refusal_of(error, doing="answering in bulk"))
-        if len(first) < AT_ONCE:
+        if len(first) < AT_ONCE and sum(map(len, first)) <= SENT_AT_ONCE:
             return Response(b"".join(first), media_type=form)
         return StreamingResponse(_sent(pieces, first), media_type=form)
 
@@ -153,10 +154,12 @@ def _begun(
     return pieces, [piece for _, piece in zip(range(AT_ONCE), pieces, strict=False)]
 
 
-async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[bytes]:
-    yield b"".join(first)
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
+async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[memoryview]:
+    piece: bytes | None = b"".join(first)
+    while piece is not None:
+        for begin in range(0, len(piece), SENT_AT_ONCE):
+            yield memoryview(piece)[begin : begin + SENT_AT_ONCE]
+        piece = await asyncio.to_thread(next, pieces, None)
 
 
 def _head(records: DownOnRecord) -> dict[str, Any]:

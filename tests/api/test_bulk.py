@@ -6,6 +6,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+import cmdb_graphql.bulk
 from tests.api.conftest import Api
 
 LINES, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
@@ -55,6 +56,16 @@ async def test_json_lines_and_arrow_say_the_same(api: Api) -> None:
     table = pa.ipc.open_stream(arrow.content).read_all()
     assert table.to_pylist() == items
     assert orjson.loads(table.schema.metadata[b"impact"]) == head["impact"]
+
+
+@pytest.mark.parametrize("form", [LINES, ARROW])
+async def test_a_large_answer_is_sent_in_parts(api: Api, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    question = {"down": [(await pair(api))["a"]]}
+    whole = await post(api, question, form)
+    monkeypatch.setattr(cmdb_graphql.bulk, "SENT_AT_ONCE", 100)
+    sent = await post(api, question, form)
+    assert sent.content == whole.content
+    assert ("content-length" in whole.headers, "content-length" in sent.headers) == (True, False)
 
 
 async def test_the_question_takes_every_argument_of_the_typed_one(api: Api) -> None:
