@@ -48,13 +48,16 @@ def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[byte
 
 def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
     """The head, with `more` keys, as one line, then a line for each CI, in pieces of many lines."""
-    yield orjson.dumps({"impact": {**head_of(impact), **more}}) + b"\n"
+    before = orjson.dumps({"impact": {**head_of(impact), **more}}) + b"\n"
     for nodes, codes, distances, in_base in _pieces(impact):
         rows = _rows(impact.topology, nodes, in_base)
         pairs = rows.places * len(STATES) + codes
         used = np.flatnonzero(np.bincount(pairs))
         middles = [_middle(rows.kinds[p // len(STATES)], STATES[p % len(STATES)]) for p in used.tolist()]
-        yield _lines(rows, middles, np.searchsorted(used, pairs).astype(np.int32), distances)
+        yield before + _lines(rows, middles, np.searchsorted(used, pairs).astype(np.int32), distances)
+        before = b""
+    if before:
+        yield before
 
 
 def _lines(rows: _Rows, middles: Sequence[bytes], middle_of: Int32s, distances: Int32s) -> bytes:

@@ -55,9 +55,10 @@ class ServiceNeeds:
         numbers = topology.reached(number, lambda label: chosen.strength_of(label) == "hard")
         return cls(topology, service, chosen, _closure(topology, numbers, chosen), numbers)
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
-        """The id of every node; some 50 ms for 28,000, the first time."""
+        """The id of every node; some 50 ms for 28,000, each time: so many are not kept, or they would be walked for
+        garbage again and again."""
         return [self.topology.id_of(number) for number in self.numbers.tolist()]
 
     @cached_property

@@ -287,4 +287,5 @@ class Asked:
 
     def items(self, nodes: Sequence[int]) -> list[ItemSummary]:
         """Nodes of the closure as items."""
-        return [ItemSummary.of(self.topology, self.needs.ids[node]) for node in nodes]
+        numbers = self.needs.numbers[list(nodes)].tolist()
+        return [ItemSummary.of(self.topology, self.topology.id_of(number)) for number in numbers]
