@@ -30,8 +30,8 @@ MOST_PAIRS = 4_000_000
 """For each node those that take it down: 12 bytes each."""
 MOST_TRIPLES = 2_000_000
 """That are found at a time."""
-TRIED_AT_ONCE = 100_000
-"""Half a second's work, after which the time is looked at."""
+TRIED_AT_ONCE = 50_000
+"""A quarter of a second's work, after which the time is looked at."""
 _LARGEST = 2**21
 """Nodes: a triple is one number of 64 bits."""
 _EXPECTED = 0.015

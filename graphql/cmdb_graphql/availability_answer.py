@@ -28,7 +28,7 @@ from impact.redundancy import Margin
 from impact.service_needs import ServiceNeeds, SinglePoint
 
 MAX_PAGE = 1_000
-BUDGET_SHARE = 0.5
+BUDGET_SHARE = 0.4
 """Of the time a request may take: after it, the interval is as narrow as it has become."""
 HOURS_A_YEAR = 8_766.0
 
