@@ -36,6 +36,9 @@ _LARGEST = 2**21
 """Nodes: a triple is one number of 64 bits."""
 _EXPECTED = 0.015
 """Of the weight of triples: what is usually left of it when they are tried."""
+_LIKELY, _KEPT = 3e-5, 100_000
+"""Of the width that is allowed: the weight of a triple from which on they are usually tried, and of so few at most that
+they are kept when all are weighed."""
 _SHARES = (1 / 4, 1 / 20)
 """Of the width that is allowed: what triples that are not tried may take of it, at least at first, and at last."""
 
@@ -128,12 +131,43 @@ class _Found:
     pair_start: Int64s
     pairs: Int32s
 
-    def triples(self, own: Floats, least: float, below: float) -> tuple[Int32s, Floats, float]:
+    def triples(self, own: Floats, least: float, below: float, most: int) -> tuple[Int32s, Floats, float]:
         """See `find_triples`."""
         return find_triples(
             *self.gates, self.entry_start, self.entry_node, self.entry_place, self.masks, self.pair_start,
-            self.pairs, own, least, below, MOST_TRIPLES if np.isfinite(least) else 0,
+            self.pairs, own, least, below, most,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weighed:
+    """All triples by the binary exponent of their weight (`scale`), the weight of pairs of pairs, and the rows of those
+    heavier than `from_place`, where they are so few that they were kept while all were weighed."""
+
+    scale: Floats
+    disjoint: float
+    rows: Int32s
+    places: npt.NDArray[np.int64]
+    from_place: int
+
+    @classmethod
+    def of(cls, found: _Found, own: Floats, likely: float) -> _Weighed:
+        """`likely`: how heavy a triple is that will be tried, as a guess."""
+        guess = min(SCALE, int(np.searchsorted(_LIGHTEST, likely)))
+        most = min(_KEPT, MOST_TRIPLES)
+        rows, scale, disjoint = found.triples(own, _LIGHTEST[guess], np.inf, most)
+        weights = own[rows].prod(axis=1)
+        places = np.maximum(0, SCALE - 2 + np.frexp(weights)[1].astype(np.int64))
+        kept = guess if len(rows) < most else SCALE
+        return cls(scale + np.bincount(places, weights, SCALE), disjoint, rows, places, kept)
+
+    def rows_of(self, found: _Found, own: Floats, least: int, below: int) -> tuple[Int32s, float]:
+        """The triples of these places of the scale, `MOST_TRIPLES` at most, and the weight of what is lighter."""
+        if least >= self.from_place:
+            rows = self.rows[(self.places >= least) & (self.places < below)]
+            return rows, float(self.scale[:least].sum())
+        rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below], MOST_TRIPLES)
+        return rows, float(rest.sum())
 
 
 class _Tried:
@@ -181,7 +215,8 @@ def _left_out(
 ) -> tuple[float, int, Int32s, float]:
     """How likely at most the service is down without any of its pairs, up to how many failures were tried, the triples
     found that take it down without any of its pairs, and how likely at least these do: `least_of` them."""
-    _, scale, disjoint = found.triples(own, np.inf, np.inf)
+    weighed = _Weighed.of(found, own, _LIKELY * allowed)
+    scale, disjoint = weighed.scale, weighed.disjoint
     bound = float(scale.sum()) + disjoint
     bad = np.empty((0, 3), np.int32)
     if bound <= allowed or deadline():
@@ -191,7 +226,7 @@ def _left_out(
     tried, below, beside = disjoint, SCALE, _Tried(found, own)
     while True:
         least = _cut(scale, below, spared)
-        rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below])
+        rows, rest = weighed.rows_of(found, own, least, below)
         weights = own[rows].prod(axis=1)
         order = np.argsort(-np.frexp(weights)[1], kind="stable")
         rows, weights = rows[order], weights[order]
@@ -200,7 +235,7 @@ def _left_out(
         further[deadly] = alone
         bad = np.unique(np.concatenate([bad, rows[deadly][alone]]), axis=0)
         tried += float(weights @ further)
-        untried, below = float(rest.sum()), least
+        untried, below = rest, least
         bound, surely = min(bound, tried + untried), least_of(bad)
         room = allowed - (tried - surely)
         if untried <= max(at_last, room) or not len(rows) or len(rows) == MOST_TRIPLES or deadline():
