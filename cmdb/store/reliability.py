@@ -77,7 +77,8 @@ async def read_many_figures(
     """What `read_figures` says, of tens of thousands of items in some tenths of a second, in the order given.
 
     `classes`: the class of each item by its id. `recorded`: the items that outages are about; others may be among
-    them. Only of those are whole items read: of all others what they declare, if they do.
+    them. Only of those are whole items read: of all others what they declare, if they do. An item that is gone
+    meanwhile counts as its class does.
     """
     told: dict[str, Fields] = {}
     ids = list(classes)
