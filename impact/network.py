@@ -24,6 +24,7 @@ from impact.errors import UnknownItems
 from impact.minimum_cut import minimum_node_cut, minimum_node_cut_between
 from impact.rows import Int32Array, Rows, rows_of
 from impact.survivability import Demands
+from impact.traversal import reached
 
 NETWORK_TYPES = ("CONNECTED_TO", "LINKED_TO", "ROUTED_THROUGH")
 """The relationship types that make a network where nothing else is said."""
@@ -88,7 +89,7 @@ def needs(topology: PackedTopology, item: str) -> Int32s:
     number = topology.number_of(item)
     if number is None:
         raise UnknownItems([item], topology.revision)
-    return topology.reached(number, lambda label: label.strength is not None)
+    return reached(topology, number, lambda label: label.strength is not None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cmdb.model.columns import Ids, Int32s, Int64s, Texts
+from cmdb.model.columns import Ids, Int32s, Int64s, Texts, ranges
 from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from impact.closure import Closure
@@ -23,6 +23,7 @@ from impact.reduction import Reduction
 from impact.redundancy import Margin, redundancy_margin
 from impact.simulation import Impact, simulate_on
 from impact.single_points import SinglePoints, single_points
+from impact.traversal import reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class ServiceNeeds:
         number = topology.number_of(service)
         if number is None:
             raise UnknownItems([service], topology.revision)
-        numbers = topology.reached(number, lambda label: chosen.strength_of(label) == "hard")
+        numbers = reached(topology, number, lambda label: chosen.strength_of(label) == "hard")
         return cls(topology, service, chosen, _closure(topology, numbers, chosen), numbers)
 
     @property
@@ -125,9 +126,9 @@ def _closure(topology: PackedTopology, numbers: Int32s, carrying: Carrying) -> C
     span, entry = base.span, base.entry
     single_counts, gate_counts = span[:, 1] - span[:, 0], span[:, 2] - span[:, 1]
     nodes = np.arange(size, dtype=np.int32)
-    single_owner = entry[_ranges(span[:, 0], single_counts)]
+    single_owner = entry[ranges(span[:, 0], single_counts)]
     single_member = np.repeat(nodes, single_counts)
-    gate_of = entry[_ranges(span[:, 1], gate_counts)]
+    gate_of = entry[ranges(span[:, 1], gate_counts)]
     gate_member = np.repeat(nodes, gate_counts)
 
     owner = np.concatenate([single_owner, base.gate_owners()])
@@ -145,14 +146,6 @@ def _closure(topology: PackedTopology, numbers: Int32s, carrying: Carrying) -> C
         _starts(sizes),
         members[by_gate].astype(np.int32),
     )
-
-
-def _ranges(begins: Int32s, lengths: Int32s) -> Int64s:
-    """All of `begin .. begin + length`, one range after the other."""
-    ends = np.cumsum(lengths, dtype=np.int64)
-    total = int(ends[-1]) if len(ends) else 0
-    places: Int64s = np.arange(total, dtype=np.int64) + np.repeat(begins - (ends - lengths), lengths)
-    return places
 
 
 def _starts(counts: Int64s) -> Int32s:

@@ -122,6 +122,20 @@ def shortest_paths(
     return Paths(tuple(found), truncated=False)
 
 
+def reached(topology: PackedTopology, start: int, walked: Callable[[Label], bool]) -> Int32s:
+    """The numbers of an item and of all that it reaches along edges whose facts are `walked`, breadth first."""
+    seen = np.zeros(topology.size, bool)
+    seen[start] = True
+    frontier = np.array([start], np.int32)
+    found = [frontier]
+    while len(frontier):
+        _, far = topology.hops(frontier, walked)
+        frontier = np.unique(far[~seen[far]]).astype(np.int32)
+        seen[frontier] = True
+        found.append(frontier)
+    return np.concatenate(found)
+
+
 def shortest_way(
     topology: PackedTopology, start: int, wanted: Callable[[Int32s], npt.NDArray[np.bool_]]
 ) -> tuple[int, ...]:

@@ -160,6 +160,14 @@ class Ids:
         return packed
 
 
+def ranges(begins: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> Int64s:
+    """All of `begin .. begin + length`, one range after the other."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    places: Int64s = np.arange(total, dtype=np.int64) + np.repeat(begins - (ends - lengths), lengths)
+    return places
+
+
 def _starts(texts: Sequence[str] | Sequence[bytes]) -> Int64s:
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=starts[1:])

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from cmdb.model.columns import Ids, Int32s, Texts
+from cmdb.model.columns import Ids, Int32s, Texts, ranges
 from cmdb.model.topology import Confidence, Strength, TopologyEdge, TopologyItem
 
 Labels: TypeAlias = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
@@ -164,11 +164,7 @@ def breadth_first(size: int, source: Int32s, target: Int32s) -> Int32s:
             seen[frontier] = True
             order.append(frontier)
             lengths = starts[frontier + 1] - starts[frontier]
-            ends = np.cumsum(lengths)
-            places = np.arange(ends[-1], dtype=np.int64) + np.repeat(
-                starts[frontier] - (ends - lengths), lengths
-            )
-            reached = dependents[places]
+            reached = dependents[ranges(starts[frontier], lengths)]
             reached = reached[~seen[reached]]
             _, first = np.unique(reached, return_index=True)
             frontier = reached[np.sort(first)]

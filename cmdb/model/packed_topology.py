@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cmdb.errors import NotFound
-from cmdb.model.columns import Ids, Int32s, Texts
+from cmdb.model.columns import Ids, Int32s, Texts, ranges
 from cmdb.model.packed_columns import Columns, Kind, Label, Labels, edge_of, kind_of, label_of
 from cmdb.model.topology import EdgeKey, TopologyEdge, TopologyItem, edge_order
 from cmdb.model.topology_change import TopologyChange
@@ -217,9 +217,7 @@ class PackedTopology:
         if self.out and not backwards:
             inside = inside[~self._rewritten[inside]]
         lengths = starts[inside + 1] - starts[inside]
-        ends = np.cumsum(lengths, dtype=np.int64)
-        total = int(ends[-1]) if len(ends) else 0
-        edges = np.arange(total, dtype=np.int64) + np.repeat(starts[inside] - (ends - lengths), lengths)
+        edges = ranges(starts[inside], lengths)
         near = np.repeat(inside, lengths)
         if backwards:
             edges = columns.in_edge[edges].astype(np.int64)
@@ -237,19 +235,6 @@ class PackedTopology:
             pairs = np.array(more, np.int32)
             near, far = np.concatenate([near, pairs[:, 0]]), np.concatenate([far, pairs[:, 1]])
         return near.astype(np.int32), far
-
-    def reached(self, start: int, walked: Callable[[Label], bool]) -> Int32s:
-        """An item and all that it reaches along edges whose facts are `walked`, breadth first."""
-        seen = np.zeros(self.size, bool)
-        seen[start] = True
-        frontier = np.array([start], np.int32)
-        found = [frontier]
-        while len(frontier):
-            _, far = self.hops(frontier, walked)
-            frontier = np.unique(far[~seen[far]]).astype(np.int32)
-            seen[frontier] = True
-            found.append(frontier)
-        return np.concatenate(found)
 
     def _overlay_hops(
         self, numbers: Int32s, walked: Callable[[Label], bool], backwards: bool
@@ -275,9 +260,7 @@ class PackedTopology:
             standing = standing[~self._rewritten[standing]]
         begins = columns.out_start[standing]
         lengths = columns.out_start[standing + 1] - begins
-        ends = np.cumsum(lengths, dtype=np.int64)
-        total = int(ends[-1]) if len(ends) else 0
-        edges = np.arange(total, dtype=np.int64) + np.repeat(begins - (ends - lengths), lengths)
+        edges = ranges(begins, lengths)
         source, target = np.repeat(place[standing], lengths), place[columns.target[edges]]
         inside = target >= 0
         source, target, label = source[inside], target[inside], columns.label[edges[inside]].astype(np.uint32)
@@ -304,42 +287,44 @@ class PackedTopology:
 
     def flags(self, numbers: Int32s, wanted: Callable[[Kind], bool]) -> npt.NDArray[np.bool_]:
         """Which of these items are of a kind that is `wanted`."""
-        columns, base = self.columns, len(self.columns.ids)
-        table = np.fromiter(map(wanted, columns.kinds), bool, len(columns.kinds))
-        found = np.zeros(len(numbers), bool)
-        if base:
-            found = table[columns.kind[np.minimum(numbers, base - 1)]]
-        if self.changed:
-            for place in np.flatnonzero(np.isin(numbers, np.fromiter(self.changed, np.int32))).tolist():
-                item = self.changed[int(numbers[place])]
-                found[place] = item is not None and wanted(kind_of(item))
+        codes, kinds = self._kinds(numbers)
+        table = np.fromiter((kind is not None and wanted(kind) for kind in kinds), bool, len(kinds))
+        found: npt.NDArray[np.bool_] = table[codes]
         return found
 
     def classes(self, numbers: Int32s) -> list[str]:
-        """The class of each of these items."""
+        """The class of each of these items; empty for one that is gone."""
+        codes, kinds = self._kinds(numbers)
+        names = [kind.class_name if kind is not None else "" for kind in kinds]
+        return [names[code] for code in codes.tolist()]
+
+    def _kinds(self, numbers: Int32s) -> tuple[Int32s, list[Kind | None]]:
+        """For each of these items a place in a table of kinds; None is there for those that are gone."""
         columns, base = self.columns, len(self.columns.ids)
-        found = [""] * len(numbers)
+        codes = np.zeros(len(numbers), np.int32)
         if base:
-            codes = columns.kind[np.minimum(numbers, base - 1)].tolist()
-            found = [columns.kinds[code].class_name for code in codes]
-        if self.changed:
-            for place in np.flatnonzero(np.isin(numbers, np.fromiter(self.changed, np.int32))).tolist():
-                found[place] = self.item(int(numbers[place])).class_name
-        return found
+            codes = columns.kind[np.minimum(numbers, base - 1)].astype(np.int32)
+        table: dict[Kind | None, int] = {kind: code for code, kind in enumerate(columns.kinds)}
+        for place in np.flatnonzero(self._differ(numbers)).tolist():
+            item = self.changed[int(numbers[place])]
+            codes[place] = table.setdefault(None if item is None else kind_of(item), len(table))
+        return codes, list(table)
+
+    def _differ(self, numbers: Int32s) -> npt.NDArray[np.bool_]:
+        """Which of these items differ from the base."""
+        return np.isin(numbers, np.fromiter(self.changed, np.int32, len(self.changed)))
 
     def part(self, numbers: Int32s) -> PackedTopology:
         """These distinct items alone, numbered in this order, with the edges among them. Linear in both."""
-        columns = self.columns
-        if self.changed and np.isin(numbers, np.fromiter(self.changed, np.int32)).any():
+        columns, (codes, kinds) = self.columns, self._kinds(numbers)
+        if self._differ(numbers).any():
             items = [self.item(number) for number in numbers.tolist()]
             ids, names = Ids.of([item.id for item in items]), Texts.of([item.name for item in items])
-            codes: dict[Kind, int] = {}
-            kind = np.array([codes.setdefault(kind_of(item), len(codes)) for item in items], np.uint32)
-            kinds = tuple(codes)
         else:
             ids, names = columns.ids.take(numbers), columns.names.take(numbers)
-            kind, kinds = columns.kind[numbers].astype(np.uint32), columns.kinds
-        packed = Columns.pack(ids, names, kind, kinds, *self.edges_among(numbers), arrange=False)
+        there = tuple(kind for kind in kinds if kind is not None)
+        edges = self.edges_among(numbers)
+        packed = Columns.pack(ids, names, codes.astype(np.uint32), there, *edges, arrange=False)
         return PackedTopology.of_columns(self.revision, packed)
 
     def by_id(self, numbers: Int32s) -> npt.NDArray[np.int64]:
