@@ -15,12 +15,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from cmdb.model.columns import Int32s, Texts
+from cmdb.model.columns import Bytes, Ids, Int32s, Texts
 from cmdb.model.packed_columns import Kind, kind_of
 from cmdb.model.packed_topology import PackedTopology
 from impact.failure_kernels import Marks
 from impact.json_lines import DIGITS, ESCAPED, write_lines
 from impact.propagation import State
+from impact.row_texts import take_ids, take_texts
 from impact.simulation import STATES, Impact
 
 FIELDS = ("class", "layer", "lifecycle", "criticality")
@@ -35,7 +36,7 @@ def head_of(impact: Impact) -> dict[str, Any]:
     return {"revision": impact.revision, "counts": counts, "failed": list(impact.failed)}
 
 
-def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
+def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[memoryview]:
     """An Arrow IPC stream in pieces; the head, with `more` keys, is JSON in the schema's metadata under `impact`."""
     schema = _SCHEMA.with_metadata({"impact": orjson.dumps({**head_of(impact), **more})})
     sink = pa.BufferOutputStream()
@@ -43,10 +44,10 @@ def to_arrow(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[byte
         for piece in _pieces(impact):
             writer.write_batch(_batch(impact, schema, *piece))
     # A stream is small beside the estate (some 100 bytes a row), and one buffer is not copied again.
-    yield sink.getvalue().to_pybytes()
+    yield memoryview(sink.getvalue())
 
 
-def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[bytes]:
+def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator[memoryview]:
     """The head, with `more` keys, as one line, then a line for each CI, in pieces of many lines."""
     before = orjson.dumps({"impact": {**head_of(impact), **more}}) + b"\n"
     for nodes, codes, distances, in_base in _pieces(impact):
@@ -54,29 +55,34 @@ def to_json_lines(impact: Impact, more: Mapping[str, Any] = NOTHING) -> Iterator
         pairs = rows.places * len(STATES) + codes
         used = np.flatnonzero(np.bincount(pairs))
         middles = [_middle(rows.kinds[p // len(STATES)], STATES[p % len(STATES)]) for p in used.tolist()]
-        yield before + _lines(rows, middles, np.searchsorted(used, pairs).astype(np.int32), distances)
+        middle_of = np.searchsorted(used, pairs).astype(np.int32)
+        yield _lines(before, rows, middles, middle_of, distances)
         before = b""
     if before:
-        yield before
+        yield memoryview(before)
 
 
-def _lines(rows: _Rows, middles: Sequence[bytes], middle_of: Int32s, distances: Int32s) -> bytes:
-    ids = np.ascontiguousarray(rows.ids).view(np.uint8).reshape(len(rows.ids), -1)
+def _lines(
+    head: bytes, rows: _Rows, middles: Sequence[bytes], middle_of: Int32s, distances: Int32s
+) -> memoryview:
+    """The head, and a line for each row after it."""
     lengths = np.fromiter(map(len, middles), np.int64, len(middles))
     starts = np.concatenate([[0], np.cumsum(lengths)])
     fixed = len(_BEFORE) + len(_BETWEEN) + len(_AFTER) + DIGITS
-    room = ESCAPED * (ids.size + len(rows.names.blob)) + int(lengths[middle_of].sum()) + fixed * len(ids)
-    lines = np.empty(room, np.uint8)  # hardly any of it is touched
-    # Of what cannot be written to, kernels are compiled again.
-    names = np.require(rows.names.blob, requirements="W")
-    texts = (names, rows.names.starts, np.frombuffer(bytearray(b"".join(middles)), np.uint8), starts)
-    used = write_lines(_BEFORE, ids, _BETWEEN, *texts, middle_of, distances, _AFTER, lines)
-    return lines[:used].tobytes()
+    room = ESCAPED * (rows.ids.size + len(rows.names.blob)) + int(lengths[middle_of].sum())
+    lines = np.empty(len(head) + room + fixed * len(rows.ids), np.uint8)  # hardly any of it is touched
+    lines[: len(head)] = np.frombuffer(head, np.uint8)
+    texts = (rows.names.blob, rows.names.starts, _writable(b"".join(middles)), starts)
+    used = write_lines(_BEFORE, rows.ids, _BETWEEN, *texts, middle_of, distances, _AFTER, lines[len(head) :])
+    return lines[: len(head) + used].data
 
 
-_BEFORE, _BETWEEN, _AFTER = (
-    np.frombuffer(bytearray(text), np.uint8) for text in (b'{"id":"', b'","name":"', b"}\n")
-)
+def _writable(text: bytes) -> Bytes:
+    """As an array like all others: of what cannot be written to, kernels are compiled again."""
+    return np.frombuffer(bytearray(text), np.uint8)
+
+
+_BEFORE, _BETWEEN, _AFTER = map(_writable, (b'{"id":"', b'","name":"', b"}\n"))
 
 
 def _middle(kind: Kind, state: State) -> bytes:
@@ -111,44 +117,44 @@ _SCHEMA = pa.schema(
 
 
 class _Rows(NamedTuple):
-    """Ids (`S<longest>`, UTF-8) and names of some CIs, and which of `kinds` each is of."""
+    """Ids (UTF-8, filled up with zeros) and names of some CIs, and which of `kinds` each is of."""
 
-    ids: npt.NDArray[np.bytes_]
+    ids: Bytes
     names: Texts
     kinds: Sequence[Kind]
     places: Int32s
 
 
 def _rows(topology: PackedTopology, nodes: Int32s, in_base: bool) -> _Rows:
+    columns = topology.columns
+    ids, names, kinds, rows = columns.ids, columns.names, columns.kinds, nodes
+    places = columns.kind[nodes].astype(np.int32) if in_base else np.arange(len(nodes), dtype=np.int32)
     if not in_base:
         items = [topology.item(number) for number in nodes.tolist()]
-        return _Rows(
-            np.array([item.id.encode() for item in items], np.bytes_),
-            Texts.of([item.name for item in items]),
-            [kind_of(item) for item in items],
-            np.arange(len(items), dtype=np.int32),
-        )
-    columns = topology.columns
-    ids, names = columns.ids.texts(nodes), columns.names.take(nodes)
-    return _Rows(ids, names, columns.kinds, columns.kind[nodes].astype(np.int32))
+        ids, names = Ids.of([item.id for item in items]), Texts.of([item.name for item in items])
+        kinds, rows = tuple(kind_of(item) for item in items), places
+    return _Rows(take_ids(ids, rows), take_texts(names, rows), kinds, places)
 
 
-def _strings(count: int, starts: npt.NDArray[np.integer], text: bytes) -> pa.StringArray:
-    return pa.StringArray.from_buffers(count, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(text))
+def _strings(starts: npt.NDArray[np.integer], text: Bytes) -> pa.StringArray:
+    return pa.StringArray.from_buffers(
+        len(starts) - 1, pa.py_buffer(starts.astype(np.int32)), pa.py_buffer(text)
+    )
 
 
-def _ids(ids: npt.NDArray[np.bytes_], uuids: bool) -> pa.StringArray:
-    if uuids:
-        return _strings(len(ids), np.arange(len(ids) + 1) * ids.itemsize, ids.tobytes())
-    return pa.array([text.decode() for text in ids.tolist()], pa.string())
+def _ids(ids: Bytes) -> pa.StringArray:
+    """Without what fills them up. No id has a zero inside."""
+    lengths = np.count_nonzero(ids, axis=1)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    text = ids.reshape(-1)
+    return _strings(starts, text if starts[-1] == len(text) else text[text != 0])
 
 
 def _batch(
     impact: Impact, schema: pa.Schema, nodes: Int32s, codes: Marks, distances: Int32s, in_base: bool
 ) -> pa.RecordBatch:
     texts, called, kinds, places = _rows(impact.topology, nodes, in_base)
-    ids = _ids(texts, in_base and impact.topology.columns.ids.uuids)
-    names = _strings(len(nodes), called.starts, called.blob.tobytes())
+    ids, names = _ids(texts), _strings(called.starts, called.blob)
     facts = [_words([kind[field] for kind in kinds], places) for field in range(len(FIELDS))]
     states = _words([state.value for state in STATES], codes.astype(np.int32))
     return pa.RecordBatch.from_arrays([ids, names, *facts, states, pa.array(distances)], schema=schema)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from impact.closure import Int32s
+from cmdb.model.columns import Bytes, Int32s, Int64s
 from impact.kernel import kernel
-
-Bytes = npt.NDArray[np.uint8]
-Int64s = npt.NDArray[np.int64]
 
 ESCAPED = 6
 """Bytes that one byte takes at most: `\\u001f`."""

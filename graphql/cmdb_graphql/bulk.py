@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ AT_ONCE = 2
 SENT_AT_ONCE = 1_048_576
 """Bytes: some two milliseconds of the event loop. A smaller answer is sent as a whole."""
 
-Write = Callable[[Impact, Mapping[str, Any]], Iterator[bytes]]
+Write = Callable[[Impact, Mapping[str, Any]], Iterator[memoryview]]
 """Makes the pieces of an answer, of whose head it is told more."""
 
 
@@ -118,7 +119,7 @@ def _question(body: bytes) -> BulkQuestion:
 
 async def _answered(
     context: Context, asked: BulkQuestion, write: Write
-) -> tuple[Iterator[bytes], list[bytes]]:
+) -> tuple[Iterator[memoryview], list[memoryview]]:
     """The pieces, and the first ones of them already; all where these are fewer than `AT_ONCE`."""
     if asked.minimum_confidence not in Confidence.__members__:
         raise BadRequest(
@@ -147,19 +148,24 @@ def _begun(
     topology: PackedTopology,
     services: frozenset[str],
     write: Write,
-) -> tuple[Iterator[bytes], list[bytes]]:
+) -> tuple[Iterator[memoryview], list[memoryview]]:
     """The answer with its first pieces: a small one is whole after one visit to a thread."""
     answer: Answer = question.ask(context.services.engine, topology, services)
     pieces = write(answer.impact, {} if question.on_record is None else _head(question.on_record))
-    return pieces, [piece for _, piece in zip(range(AT_ONCE), pieces, strict=False)]
+    return pieces, list(islice(pieces, AT_ONCE))
 
 
-async def _sent(pieces: Iterator[bytes], first: list[bytes]) -> AsyncIterator[memoryview]:
-    piece: bytes | None = b"".join(first)
-    while piece is not None:
-        for begin in range(0, len(piece), SENT_AT_ONCE):
-            yield memoryview(piece)[begin : begin + SENT_AT_ONCE]
-        piece = await asyncio.to_thread(next, pieces, None)
+async def _sent(pieces: Iterator[memoryview], first: list[memoryview]) -> AsyncIterator[memoryview]:
+    for piece in first:
+        for part in _parts(piece):
+            yield part
+    while more := await asyncio.to_thread(list, islice(pieces, 1)):
+        for part in _parts(more[0]):
+            yield part
+
+
+def _parts(piece: memoryview) -> Iterator[memoryview]:
+    return (piece[begin : begin + SENT_AT_ONCE] for begin in range(0, len(piece), SENT_AT_ONCE))
 
 
 def _head(records: DownOnRecord) -> dict[str, Any]:
