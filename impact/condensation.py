@@ -5,7 +5,8 @@ that only, and so on (A. Kahn, Topological sorting of large networks, 1962), whi
 next; layer by layer they lie in memory as they are numbered. Of the others strongly connected components are found by
 depth-first search over the edges that carry failure, hard or soft, from dependencies to dependents (H. Gabow,
 Path-based depth-first search for strong and biconnected components, 2000), with a stack of its own instead of
-recursion. One number per item is all that is looked up for an edge, so that it fits into caches.
+recursion. One number per item is all that is looked up for an edge, so that it fits into caches; what the overlay
+says of an item is looked at only where there is an overlay.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 
 from cmdb.model.columns import Int32s
 from impact.failure_graph import FailureGraph
-from impact.failure_kernels import EXTRA, REWRITTEN, VOID, Arrays, Marks, extra_head, extra_owner
+from impact.failure_kernels import EXTRA, REWRITTEN, STANDING, VOID, Arrays, Marks, extra_head, extra_owner
 from impact.kernel import kernel, prefetch
 
 FAR, NEAR = 16, 8
 """How many items ahead rows and what they say are fetched."""
+CLOSED = -1
 MOST_FETCHED = 16
 """So many dependents of an item are fetched into the cache when it is entered."""
 
@@ -29,18 +31,25 @@ MOST_FETCHED = 16
 class Condensation:
     """Components in an order in which all that depends on one comes before it.
 
-    `order`: int32[n], every number once; `start`: int32[components + 1], component c is `order[start[c]:start[c + 1]]`;
-    `component`: int32[n].
+    `order`: int32[n], every number once; `start`: int32[components + 1], component c is `order[start[c]:start[c + 1]]`.
     """
 
     order: Int32s
     start: Int32s
-    component: Int32s
 
     @classmethod
     def of(cls, graph: FailureGraph) -> Condensation:
         """Linear in the edges that carry failure."""
         return cls(*condense(graph.arrays, graph.marks(), graph.owners))
+
+
+@kernel
+def is_overlaid(marks: Marks) -> bool:
+    """Whether the overlay says anything of any item's edges."""
+    standing = np.uint8(0)
+    for mark in marks:
+        standing |= mark
+    return bool(standing & STANDING)
 
 
 @kernel
@@ -50,7 +59,7 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
     `owners`: int32 per gate of the overlay.
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
-    size, overlaid = len(marks), len(arrays.x_entry) > 0
+    size, overlaid = len(marks), is_overlaid(marks)
     needs = np.zeros(size, np.int32)
     for at in range(len(dependent)):
         needs[dependent[at]] += 1
@@ -122,12 +131,12 @@ def deepest_first(layer: Int32s) -> Int32s:
 
 
 @kernel
-def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int32s, Int32s]:
-    """`order`, `start` and `component`. `owners`: int32 per gate of the overlay."""
+def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int32s]:
+    """`order` and `start`. `owners`: int32 per gate of the overlay."""
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
-    size = len(marks)
+    size, overlaid = len(marks), is_overlaid(marks)
     layer = peel(arrays, marks, owners)
-    # 0: not seen; from 1 on: where in `open_`; below zero: its component is known
+    # 0: not seen; from 1 on: where in `open_`; CLOSED: its component is known
     place_of = np.zeros(size, np.int32)
     open_ = np.empty(size + 1, np.int32)
     bounds = np.empty(size + 1, np.int32)  # where in `open_` those begin that may be components
@@ -162,10 +171,10 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
                 while at < end:
                     candidate = dependent[at]
                     at += 1
-                    if place_of[candidate] >= 0 and marks[candidate] & REWRITTEN == 0:
+                    if place_of[candidate] >= 0 and (not overlaid or marks[candidate] & REWRITTEN == 0):
                         other = candidate
                         break
-                if other < 0 and marks[node] & EXTRA:
+                if other < 0 and overlaid and marks[node] & EXTRA:
                     head = extra_head(arrays.x_key, arrays.x_head, node)
                     way[depth, 1] = -2 - head if head >= 0 else -1
                     continue
@@ -187,20 +196,19 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
                         bounded -= 1
             elif way[depth, 1] == -1:
                 if bounds[bounded] == place_of[node]:
-                    for place in range(place_of[node], opened + 1):
+                    first = place_of[node]
+                    for place in range(first, opened + 1):
                         order[done] = open_[place]
+                        place_of[open_[place]] = CLOSED
                         done += 1
-                    opened = place_of[node] - 1
+                    opened = first - 1
                     bounded -= 1
                     components += 1
-                    for place in range(start[components - 1], done):
-                        place_of[order[place]] = -components
                     start[components] = done
                 depth -= 1
     for node in deepest_first(layer):
         order[done] = node
         done += 1
         components += 1
-        place_of[node] = -components
         start[components] = done
-    return order, start[: components + 1].copy(), -place_of - np.int32(1)
+    return order, start[: components + 1]

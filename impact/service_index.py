@@ -13,13 +13,16 @@ instead of 2.5.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cmdb.model.columns import Int32s
-from impact.condensation import Condensation
+from impact.condensation import Condensation, is_overlaid
 from impact.failure_graph import FailureGraph
 from impact.failure_kernels import EXTRA, REWRITTEN, VOID, Arrays, Marks, extra_head, extra_owner
 from impact.kernel import kernel, prefetch
@@ -30,6 +33,8 @@ WORDS = 8
 """64-bit words of a row in a block."""
 BLOCK = 64 * WORDS
 THREADS = 2
+PORTIONS = 16
+"""In which sets are found: other threads unite those of one while the next is looked for."""
 FAR, NEAR = 24, 8
 """How many parts ahead memory is fetched."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -53,27 +58,25 @@ class ServiceIndex:
     def of(cls, graph: FailureGraph, services: Int32s, *, threads: int = THREADS) -> ServiceIndex:
         """The index of a graph. `services`: distinct numbers of those that are there."""
         service = np.sort(services).astype(np.int32)
-        order = Condensation.of(graph)
-        which = np.full(graph.topology.size, -1, np.int32)
-        which[service] = np.arange(len(service), dtype=np.int32)
-        marks = graph.marks()
-        set_of, part_start, part = find_sets(
-            graph.arrays, marks, graph.owners, order.order, order.start, which
-        )
-        blocks = max(1, -(-len(service) // BLOCK))
-        sets = len(part_start) - 1
-        row_of = np.zeros((blocks, sets), np.int32)
-        rows: list[Bits] = [np.empty((0, WORDS), np.uint64)] * blocks
-        sizes = np.zeros((blocks, sets), np.int32)
+        finding = _Finding.of(graph, service)
+        blocks = [_Uniting(graph.topology.size, base) for base in range(0, len(service) or 1, BLOCK)]
 
-        def work(numbers: Iterator[int]) -> None:
-            for block in numbers:
-                rows[block] = unite(row_of[block], part_start, part, block * BLOCK, sizes[block])
+        def work(tasks: Iterator[int]) -> None:
+            for task in tasks:
+                if task < 0:
+                    finding.find()
+                else:
+                    blocks[task].unite(finding)
 
-        in_threads(range(blocks), work, min(threads, blocks))
-        starts = np.cumsum([0, *map(len, rows)])
-        row_of += starts[:-1, np.newaxis].astype(np.int32)
-        return cls(graph, service, set_of, row_of, np.concatenate(rows), sizes.sum(axis=0, dtype=np.int32))
+        in_threads(range(-1, len(blocks)), work, min(threads, len(blocks) + 1))
+        starts = np.cumsum([0, *(len(block.rows) for block in blocks)], dtype=np.int32)
+        sets = finding.sets
+        row_of, size_of = np.empty((len(blocks), sets), np.int32), np.zeros(sets, np.int32)
+        for number, block in enumerate(blocks):
+            np.add(block.row_of[:sets], starts[number], out=row_of[number])
+            size_of += block.sizes[:sets]
+        rows = np.concatenate([block.rows for block in blocks])
+        return cls(graph, service, finding.arrays.set_of, row_of, rows, size_of)
 
     def following(self, graph: FailureGraph, services: Int32s, *, threads: int = THREADS) -> ServiceIndex:
         """The index of another graph: with these sets if no edges and no services differ, else made anew."""
@@ -116,25 +119,101 @@ class ServiceIndex:
         )
 
 
+class Sets(NamedTuple):
+    """`set_of`: int32 per item, which set it has; `part_start`: int32[sets + 1], set s is the union of
+    `part[part_start[s]:part_start[s + 1]]`: earlier sets by their numbers, services as -1 - which. Set 0 is empty.
+    `seen`: int32 per set, one more than the component it was last seen by.
+    """
+
+    set_of: Int32s
+    part_start: Int32s
+    part: Int32s
+    seen: Int32s
+
+
+class _Finding:
+    """Finds sets, a portion of all components after the other; who unites them may be just one portion behind."""
+
+    def __init__(self, graph: FailureGraph, order: Condensation, which: Int32s) -> None:
+        self._graph, self._order, self._which = graph, order, which
+        size, edges = graph.topology.size, len(graph.arrays.dependent) + len(graph.arrays.x_entry)
+        room = np.empty(edges + size + 1, np.int32)  # hardly half of it is touched
+        self.arrays = Sets(
+            np.zeros(size, np.int32), np.zeros(size + 2, np.int32), room, np.zeros(size + 2, np.int32)
+        )
+        self.portions: list[Future[int]] = [Future() for _ in range(PORTIONS)]
+        """How many sets there are after each."""
+
+    @classmethod
+    def of(cls, graph: FailureGraph, service: Int32s) -> _Finding:
+        """Before the first portion."""
+        which = np.full(graph.topology.size, -1, np.int32)
+        which[service] = np.arange(len(service), dtype=np.int32)
+        return cls(graph, Condensation.of(graph), which)
+
+    @property
+    def sets(self) -> int:
+        """How many there are; waits for the last portion."""
+        return self.portions[-1].result()
+
+    def find(self) -> None:
+        """All portions. What is wrong with one is told to those who wait for it, too."""
+        graph, order, sets, parts = self._graph, self._order, 1, 0
+        known = (graph.arrays, graph.marks(), graph.owners, order.order, order.start, self._which)
+        bounds = np.linspace(0, len(order.start) - 1, PORTIONS + 1).astype(np.int64).tolist()
+        try:
+            for portion, (begin, end) in zip(self.portions, pairwise(bounds), strict=True):
+                sets, parts = find_sets(*known, self.arrays, begin, end, sets, parts)
+                portion.set_result(sets)
+        except BaseException as error:
+            for portion in self.portions:
+                if not portion.done():
+                    portion.set_exception(error)
+            raise
+
+
+class _Uniting:
+    """One block of services: unites sets as they are found."""
+
+    def __init__(self, size: int, base: int) -> None:
+        self.row_of, self.sizes = np.zeros(size + 1, np.int32), np.zeros(size + 1, np.int32)
+        self.rows: Bits = np.empty((0, WORDS), np.uint64)
+        self._base = base
+
+    def unite(self, finding: _Finding) -> None:
+        """All sets that are found."""
+        table, sets = new_rows(len(self.row_of) // 8), 0
+        for portion in finding.portions:
+            begin, sets = sets, portion.result()
+            table = unite(self.row_of, self.sizes, finding.arrays, begin, sets, self._base, table)
+        self.rows = table.rows[: table.made]
+
+
 @kernel
 def find_sets(
-    arrays: Arrays, marks: Marks, owners: Int32s, order: Int32s, start: Int32s, which: Int32s
-) -> tuple[Int32s, Int32s, Int32s]:
-    """Which set each item has, and of what parts each set is the union.
+    arrays: Arrays,
+    marks: Marks,
+    owners: Int32s,
+    order: Int32s,
+    start: Int32s,
+    which: Int32s,
+    known: Sets,
+    begin: int,
+    end: int,
+    sets: int,
+    parts: int,
+) -> tuple[int, int]:
+    """Which set each item of the components from `begin` to `end` has, and of what parts each set is the union.
 
-    `order`, `start`: those of a condensation; `which`: int32 per item, the how-manieth service it is, or -1. Returns
-    `set_of`; `part_start`: int32[sets + 1]; `part`: earlier sets by their numbers, services as -1 - which. Set 0 is
-    empty.
+    `order`, `start`: those of a condensation; `which`: int32 per item, the how-manieth service it is, or -1; `sets`,
+    `parts`: how many there are so far. Returns how many there are then.
     """
     span, dependent, n = arrays.span, arrays.dependent, len(arrays.span)
-    size = len(marks)
-    set_of = np.full(size, -1, np.int32)
-    part_start = np.zeros(size + 2, np.int32)
-    part = np.empty(len(dependent) + len(arrays.x_entry) + size + 1, np.int32)
-    seen = np.zeros(size + 2, np.int32)  # per set: one more than the component it was seen by
-    sets, parts = 1, 0
-    for component in range(len(start) - 1):
+    size, overlaid = len(marks), is_overlaid(marks)
+    set_of, part_start, part, seen = known
+    for component in range(begin, end):
         first = parts
+        seen[0] = component + 1
         for place in range(start[component], start[component + 1]):
             node = order[place]
             if place + 16 < size:
@@ -152,20 +231,20 @@ def find_sets(
             if node < n:
                 for at in range(span[node, 0], span[node, 3]):
                     other = dependent[at]
+                    if overlaid and marks[other] & REWRITTEN:
+                        continue
                     found = set_of[other]
-                    if found > 0 and seen[found] != component + 1 and marks[other] & REWRITTEN == 0:
-                        seen[found] = component + 1
-                        part[parts] = found
-                        parts += 1
-            if marks[node] & EXTRA:
+                    part[parts] = found
+                    parts += int(seen[found] <= component)  # no branch: it would be foreseen half the time
+                    seen[found] = component + 1
+            if overlaid and marks[node] & EXTRA:
                 at = extra_head(arrays.x_key, arrays.x_head, node)
                 while at >= 0:
                     if arrays.x_kind[at] != VOID:
                         found = set_of[extra_owner(arrays, owners, at)]
-                        if found > 0 and seen[found] != component + 1:
-                            seen[found] = component + 1
-                            part[parts] = found
-                            parts += 1
+                        part[parts] = found
+                        parts += int(seen[found] <= component)
+                        seen[found] = component + 1
                     at = arrays.x_next[at]
         if parts == first:
             mine = 0
@@ -178,28 +257,46 @@ def find_sets(
             part_start[sets] = parts
         for place in range(start[component], start[component + 1]):
             set_of[order[place]] = mine
-    return set_of, part_start[: sets + 1].copy(), part[:parts].copy()
+    return sets, parts
+
+
+class Table(NamedTuple):
+    """The first `made` of `rows`, uint64[room, 8], are the distinct ones of a block, row 0 empty; `counts`: int32 per
+    row, how many bits it has. They are found by `hashes`, uint64 per row, in `slots`, int32, with open addressing.
+    """
+
+    rows: Bits
+    counts: Int32s
+    hashes: Bits
+    slots: Int32s
+    made: int
 
 
 @kernel
-def unite(row_of: Int32s, part_start: Int32s, part: Int32s, base: int, sizes: Int32s) -> Bits:
-    """The distinct rows of a block whose first service is `base`; which of them each set has, and how many bits it has.
-
-    `row_of`, `sizes`: int32 per set, zeros to begin with. Row 0 is empty. Rows are found by their hashes, in a table
-    with open addressing.
-    """
+def new_rows(least: int) -> Table:
+    """With room for so many at least."""
     room = 1024
-    while room < len(part_start) // 8:
+    while room < least:
         room *= 2
     rows, counts, hashes = (
         np.zeros((room, WORDS), np.uint64),
         np.zeros(room, np.int32),
         np.zeros(room, np.uint64),
     )
-    table = np.zeros(4 * room, np.int32)
-    made, parts = 1, len(part)
+    return Table(rows, counts, hashes, np.zeros(4 * room, np.int32), 1)
+
+
+@kernel
+def unite(row_of: Int32s, sizes: Int32s, known: Sets, begin: int, end: int, base: int, table: Table) -> Table:
+    """Of a block whose first service is `base`: which row each set from `begin` to `end` has, and how many bits.
+
+    `row_of`, `sizes`: int32 per set, which are written. Returns the rows with those that are new.
+    """
+    part_start, part = known.part_start, known.part
+    rows, counts, hashes, slots, made = table
+    parts = part_start[end]
     row = np.empty(WORDS, np.uint64)
-    for number in range(len(part_start) - 1):
+    for number in range(begin, end):
         latest, united = 0, False
         for place in range(part_start[number], part_start[number + 1]):
             if place + FAR < parts and part[place + FAR] > 0:
@@ -230,13 +327,13 @@ def unite(row_of: Int32s, part_start: Int32s, part: Int32s, base: int, sizes: In
                 latest = found
         if united:
             mixed = _mixed(row)
-            slot = np.int64(mixed >> np.uint64(20)) & (len(table) - 1)
-            while table[slot] and not _same(rows, hashes, table[slot], row, mixed):
-                slot = (slot + 1) & (len(table) - 1)
-            latest = table[slot]
+            slot = np.int64(mixed >> np.uint64(20)) & (len(slots) - 1)
+            while slots[slot] and not _same(rows, hashes, slots[slot], row, mixed):
+                slot = (slot + 1) & (len(slots) - 1)
+            latest = slots[slot]
             if not latest:
                 latest = made
-                table[slot] = made
+                slots[slot] = made
                 hashes[made] = mixed
                 total = np.uint64(0)
                 for word in range(WORDS):
@@ -246,10 +343,10 @@ def unite(row_of: Int32s, part_start: Int32s, part: Int32s, base: int, sizes: In
                 made += 1
                 if made == len(rows):
                     rows, counts, hashes = _wider(rows, counts, hashes)
-                    table = _table(hashes, made)
+                    slots = _slots(hashes, made)
         row_of[number] = latest
         sizes[number] = counts[latest]
-    return rows[:made].copy()
+    return Table(rows, counts, hashes, slots, made)
 
 
 @kernel
@@ -284,15 +381,15 @@ def _wider(rows: Bits, counts: Int32s, hashes: Bits) -> tuple[Bits, Int32s, Bits
 
 
 @kernel
-def _table(hashes: Bits, made: int) -> Int32s:
+def _slots(hashes: Bits, made: int) -> Int32s:
     """The places of the first `made` rows by their hashes."""
-    table = np.zeros(4 * len(hashes), np.int32)
+    slots = np.zeros(4 * len(hashes), np.int32)
     for known in range(1, made):
-        slot = np.int64(hashes[known] >> np.uint64(20)) & (len(table) - 1)
-        while table[slot]:
-            slot = (slot + 1) & (len(table) - 1)
-        table[slot] = known
-    return table
+        slot = np.int64(hashes[known] >> np.uint64(20)) & (len(slots) - 1)
+        while slots[slot]:
+            slot = (slot + 1) & (len(slots) - 1)
+        slots[slot] = known
+    return slots
 
 
 @kernel

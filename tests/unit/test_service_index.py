@@ -83,9 +83,8 @@ def test_components_come_after_all_that_depends_on_them(data: st.DataObject) -> 
     topology = changed(data, packed(data.draw(estates())))
     found = Condensation.of(FailureGraph.of(topology))
     assert sorted(found.order.tolist()) == list(range(topology.size))
-    of = found.component
     members = [found.order[a:b].tolist() for a, b in zip(found.start[:-1], found.start[1:], strict=True)]
-    assert all(of[number] == place for place, listed in enumerate(members) for number in listed)
+    of = {number: place for place, listed in enumerate(members) for number in listed}
     needs = carrying(topology)
     there = {frozenset(topology.known(i) for i in c) for c in nx.strongly_connected_components(needs)}
     assert there <= {frozenset(listed) for listed in members}
