@@ -54,7 +54,8 @@ def is_overlaid(marks: Marks) -> bool:
 
 @kernel
 def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
-    """int32 per item: how many hops it is, at most, from what depends on nothing; -1: a cycle leads to it.
+    """int32 per item: above zero where a cycle leads to it; else -1 - how many hops it is, at most, from what
+    depends on nothing.
 
     `owners`: int32 per gate of the overlay.
     """
@@ -75,7 +76,6 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
     for node in range(size):
         order[tail] = node
         tail += int(needs[node] == 0)
-    layer = np.full(size, -1, np.int32)
     head, end, depth = 0, tail, 0
     while head < tail:
         if head == end:
@@ -87,7 +87,7 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
             prefetch(dependent, np.int64(span[order[head + NEAR], 0]))
         node = order[head]
         head += 1
-        layer[node] = depth
+        needs[node] = -1 - depth
         if node < n:
             for at in range(span[node, 0], span[node, 3]):
                 other = dependent[at]
@@ -104,19 +104,19 @@ def peel(arrays: Arrays, marks: Marks, owners: Int32s) -> Int32s:
                     order[tail] = other
                     tail += int(needs[other] == 0)
                 place = arrays.x_next[place]
-    return layer
+    return needs
 
 
 @kernel
 def deepest_first(layer: Int32s) -> Int32s:
-    """The items of which the layer is known by descending layers; in each by their numbers, as they lie in memory."""
+    """The items that `peel` gives a layer, by descending ones; in each by their numbers, as they lie in memory."""
     layers = 0
     for number in layer:
-        layers = max(layers, number + 1)
+        layers = max(layers, -number)
     begins = np.zeros(layers, np.int32)
     for node in range(len(layer)):
-        if layer[node] >= 0:
-            begins[layer[node]] += 1
+        if layer[node] < 0:
+            begins[-1 - layer[node]] += 1
     total = 0
     for number in range(len(begins) - 1, -1, -1):
         count = begins[number]
@@ -124,9 +124,9 @@ def deepest_first(layer: Int32s) -> Int32s:
         total += count
     order = np.empty(total, np.int32)
     for node in range(len(layer)):
-        if layer[node] >= 0:
-            order[begins[layer[node]]] = node
-            begins[layer[node]] += 1
+        if layer[node] < 0:
+            order[begins[-1 - layer[node]]] = node
+            begins[-1 - layer[node]] += 1
     return order
 
 
@@ -146,7 +146,7 @@ def condense(arrays: Arrays, marks: Marks, owners: Int32s) -> tuple[Int32s, Int3
     order, start = np.empty(size, np.int32), np.zeros(size + 1, np.int32)
     opened, bounded, done, components = 0, 0, 0, 0
     for root in range(size):
-        if place_of[root] or layer[root] >= 0:
+        if place_of[root] or layer[root] < 0:
             continue
         depth, entered = 0, True
         way[0, 0] = root

@@ -74,7 +74,7 @@ class ServiceIndex:
         row_of, size_of = np.empty((len(blocks), sets), np.int32), np.zeros(sets, np.int32)
         for number, block in enumerate(blocks):
             np.add(block.row_of[:sets], starts[number], out=row_of[number])
-            size_of += block.sizes[:sets]
+            size_of += block.counts[block.row_of[:sets]]
         rows = np.concatenate([block.rows for block in blocks])
         return cls(graph, service, finding.arrays.set_of, row_of, rows, size_of)
 
@@ -176,17 +176,17 @@ class _Uniting:
     """One block of services: unites sets as they are found."""
 
     def __init__(self, size: int, base: int) -> None:
-        self.row_of, self.sizes = np.zeros(size + 1, np.int32), np.zeros(size + 1, np.int32)
-        self.rows: Bits = np.empty((0, WORDS), np.uint64)
+        self.row_of = np.zeros(size + 1, np.int32)
+        self.rows, self.counts = np.empty((0, WORDS), np.uint64), np.empty(0, np.int32)
         self._base = base
 
     def unite(self, finding: _Finding) -> None:
         """All sets that are found."""
-        table, sets = new_rows(len(self.row_of) // 8), 0
+        table, sets = Table.with_room(len(self.row_of) // 8), 0
         for portion in finding.portions:
             begin, sets = sets, portion.result()
-            table = unite(self.row_of, self.sizes, finding.arrays, begin, sets, self._base, table)
-        self.rows = table.rows[: table.made]
+            table = unite(self.row_of, finding.arrays, begin, sets, self._base, table)
+        self.rows, self.counts = table.rows[: table.made], table.counts
 
 
 @kernel
@@ -271,26 +271,26 @@ class Table(NamedTuple):
     slots: Int32s
     made: int
 
+    @classmethod
+    def with_room(cls, least: int) -> Table:
+        """For so many rows at least."""
+        room = 1024
+        while room < least:
+            room *= 2
+        rows, counts, hashes = (
+            np.empty((room, WORDS), np.uint64),
+            np.empty(room, np.int32),
+            np.empty(room, np.uint64),
+        )
+        rows[0], counts[0], hashes[0] = 0, 0, 0
+        return cls(rows, counts, hashes, np.zeros(4 * room, np.int32), 1)
+
 
 @kernel
-def new_rows(least: int) -> Table:
-    """With room for so many at least."""
-    room = 1024
-    while room < least:
-        room *= 2
-    rows, counts, hashes = (
-        np.zeros((room, WORDS), np.uint64),
-        np.zeros(room, np.int32),
-        np.zeros(room, np.uint64),
-    )
-    return Table(rows, counts, hashes, np.zeros(4 * room, np.int32), 1)
+def unite(row_of: Int32s, known: Sets, begin: int, end: int, base: int, table: Table) -> Table:
+    """Of a block whose first service is `base`: which row each set from `begin` to `end` has.
 
-
-@kernel
-def unite(row_of: Int32s, sizes: Int32s, known: Sets, begin: int, end: int, base: int, table: Table) -> Table:
-    """Of a block whose first service is `base`: which row each set from `begin` to `end` has, and how many bits.
-
-    `row_of`, `sizes`: int32 per set, which are written. Returns the rows with those that are new.
+    `row_of`: int32 per set, which is written. Returns the rows with those that are new.
     """
     part_start, part = known.part_start, known.part
     rows, counts, hashes, slots, made = table
@@ -345,7 +345,6 @@ def unite(row_of: Int32s, sizes: Int32s, known: Sets, begin: int, end: int, base
                     rows, counts, hashes = _wider(rows, counts, hashes)
                     slots = _slots(hashes, made)
         row_of[number] = latest
-        sizes[number] = counts[latest]
     return Table(rows, counts, hashes, slots, made)
 
 
