@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
+from impact import service_index
 from impact.condensation import Condensation
 from impact.failure_graph import FailureGraph
 from impact.service_index import ServiceIndex
@@ -131,3 +135,21 @@ def test_following_keeps_the_sets_where_only_facts_about_items_changed() -> None
     assert after.revision == 2
     other = after.following(after.graph, numbers(later, ["db"]))
     assert indexed(other) == {"shop": set(), "db": {"db"}}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_who_unites_sets_does_not_wait_for_those_that_are_never_found(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    topology = packed(graph({"shop": ["db"]}))
+    graph_of = FailureGraph.of(topology)
+    find = service_index.find_sets
+
+    def failing(*given: Any) -> tuple[int, int]:  # noqa: ANN401 - arrays of all kinds
+        if given[-3] == topology.size:  # the last portion
+            raise MemoryError("no room")
+        return find(*given)
+
+    monkeypatch.setattr(service_index, "find_sets", failing)
+    with pytest.raises(MemoryError, match="no room"):
+        ServiceIndex.of(graph_of, numbers(topology, ["shop"]), threads=threads)
