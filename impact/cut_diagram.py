@@ -8,6 +8,8 @@ where nothing was left out the sets up to the order say all. So the truth is bet
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,10 @@ _FIRST_CAPACITY = 2**20
 _USUAL_NODES = 128
 """Nodes of a diagram per node of a residue that suffice most often; to begin anew with more costs what was done."""
 _GROWTH = 4
+_LONGER = 12
+"""So many times as long as an attempt takes the next one, with `_GROWTH` times the nodes, as measured on services."""
+_FIRST_IN_TIME = 2**18
+"""Nodes of the first attempt where time is short: half a second to two."""
 _MOST_REMEMBERED = 2**15
 """Results: what fits the cache of a core is worth more than what is remembered longer."""
 
@@ -45,11 +51,18 @@ class CutDiagram:
 
     @classmethod
     def of(
-        cls, reduction: Reduction, order: int, own: Floats | None = None, *, node_limit: int = NODE_LIMIT
+        cls,
+        reduction: Reduction,
+        order: int,
+        own: Floats | None = None,
+        *,
+        node_limit: int = NODE_LIMIT,
+        seconds: float = math.inf,
     ) -> CutDiagram:
         """The cut sets of up to `order` (at least 1) nodes; `own`: how likely each node of the residue is down itself.
 
-        Without `own` nothing is weighed. Raises `TooManyNodes` where the limit does not suffice.
+        Without `own` nothing is weighed. Raises `TooManyNodes` where the limit does not suffice, or as many nodes as
+        there is time for: after a first attempt none is begun that is likely to take longer than what is left.
         """
         residue = reduction.residue
         last_first = members_first(residue.gate_start, residue.member_start, residue.members)
@@ -58,8 +71,10 @@ class CutDiagram:
         element[node_of] = np.arange(len(node_of), dtype=np.int32)
         element[0] = -1
         weights = np.zeros(len(node_of)) if own is None else own[node_of]
-        capacity = min(_USUAL_NODES * residue.size, _FIRST_CAPACITY, node_limit)
+        first, until = _FIRST_CAPACITY if seconds == math.inf else _FIRST_IN_TIME, time.monotonic() + seconds
+        capacity = min(_USUAL_NODES * residue.size, first, node_limit)
         while True:
+            begun = time.monotonic()
             nodes = np.empty((capacity, 3), np.int32)
             nodes[:2] = cut_families.TERMINAL, 0, 0
             unique = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int32)
@@ -79,8 +94,9 @@ class CutDiagram:
                     )
                 if dropped >= 0:
                     break
-            if capacity >= node_limit:
-                raise TooManyNodes(node_limit)
+            now = time.monotonic()
+            if capacity >= node_limit or now + _LONGER * (now - begun) > until:
+                raise TooManyNodes(capacity)
             capacity = min(_GROWTH * capacity, node_limit)
         kept = nodes[: state[0]].copy()
         return cls(order, kept, int(families[0]), dropped, node_of, weights)

@@ -158,8 +158,6 @@ class Explainer:
             up = up_members(gate, impact.down)
             if up < gate.required:
                 yield self._gate_fact("gate_below_required", gate, up)
-            elif state is State.DOWN:
-                continue
             elif has_no_spare(gate, impact.down):
                 yield self._gate_fact("gate_without_spare", gate, up)
             elif leans(gate, impact.down, impact.at_risk):

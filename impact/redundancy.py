@@ -9,6 +9,8 @@ counts also where its figure says that it never fails.
 from __future__ import annotations
 
 import heapq
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,10 +62,12 @@ def minimal_cut_sets(
     order: int = 2,
     most: int = 1_000,
     node_limit: int = NODE_LIMIT,
+    seconds: float = math.inf,
 ) -> MinimalCutSets:
     """The minimal cut sets of up to `order` (1 to 4) nodes, the `most` most likely of them.
 
-    Where the diagram of an order has more than `node_limit` nodes, those of a lower order are given.
+    Where the diagram of an order has more than `node_limit` nodes, or so many that it would take longer than `seconds`,
+    those of a lower order are given.
     """
     if not 1 <= order <= HIGHEST_ORDER:
         raise ValueError(f"cut sets of order {order} were asked for; 1 to {HIGHEST_ORDER} can be")
@@ -72,7 +76,7 @@ def minimal_cut_sets(
     counts = [len(single)]
     found: list[Iterator[CutSet]] = [_expanded([single], unavailability)]
     complete, listed_all = 1, True
-    if order > 1 and (diagram := _diagram(reduction, order, unavailability, node_limit)) is not None:
+    if order > 1 and (diagram := _diagram(reduction, order, node_limit, seconds)) is not None:
         parts = list(reduction.parts())
         sizes = np.array([len(parts[node]) for node in diagram.node_of], np.int32)
         counts += diagram.count(sizes)[2:]
@@ -110,14 +114,16 @@ def redundancy_margin(closure: Closure | Reduction, *, node_limit: int = NODE_LI
     return Margin(HIGHEST_MARGIN, at_least=True)
 
 
-def _diagram(reduction: Reduction, order: int, unavailability: Floats, node_limit: int) -> CutDiagram | None:
-    """The diagram of the highest order that is small enough."""
-    for wanted in range(order, 1, -1):
+def _diagram(reduction: Reduction, order: int, node_limit: int, seconds: float) -> CutDiagram | None:
+    """The diagram of the highest order that is small enough; each takes many times as long as the one before."""
+    found, until = None, time.monotonic() + seconds
+    for wanted in range(2, order + 1):
         try:
-            return CutDiagram.of(reduction, wanted, node_limit=node_limit)
+            left = until - time.monotonic()
+            found = CutDiagram.of(reduction, wanted, node_limit=node_limit, seconds=left)
         except TooManyNodes:
-            continue
-    return None
+            break
+    return found
 
 
 def _likeliest(

@@ -59,7 +59,7 @@ class ServiceIndex:
         """The index of a graph. `services`: distinct numbers of those that are there."""
         service = np.sort(services).astype(np.int32)
         finding = _Finding.of(graph, service)
-        blocks = [_Uniting(graph.topology.size, base) for base in range(0, len(service) or 1, BLOCK)]
+        blocks = [_Uniting(base) for base in range(0, len(service) or 1, BLOCK)]
 
         def work(tasks: Iterator[int]) -> None:
             for task in tasks:
@@ -73,8 +73,8 @@ class ServiceIndex:
         sets = finding.sets
         row_of, size_of = np.empty((len(blocks), sets), np.int32), np.zeros(sets, np.int32)
         for number, block in enumerate(blocks):
-            np.add(block.row_of[:sets], starts[number], out=row_of[number])
-            size_of += block.counts[block.row_of[:sets]]
+            np.add(block.row_of, starts[number], out=row_of[number])
+            size_of += block.counts[block.row_of]
         rows = np.concatenate([block.rows for block in blocks])
         return cls(graph, service, finding.arrays.set_of, row_of, rows, size_of)
 
@@ -120,9 +120,9 @@ class ServiceIndex:
 
 
 class Sets(NamedTuple):
-    """`set_of`: int32 per item, which set it has; `part_start`: int32[sets + 1], set s is the union of
-    `part[part_start[s]:part_start[s + 1]]`: earlier sets by their numbers, services as -1 - which. Set 0 is empty.
-    `seen`: int32 per set, one more than the component it was last seen by.
+    """Room for as many sets as there could be. `set_of`: int32 per item, which set it has, 0 until that is known; set
+    s is the union of `part[part_start[s]:part_start[s + 1]]`: earlier sets by their numbers, services as -1 - which.
+    Set 0 is empty. `seen`: int32 per set, one more than the component it was last seen by; the empty one always is.
     """
 
     set_of: Int32s
@@ -159,9 +159,9 @@ class _Finding:
     def find(self) -> None:
         """All portions. What is wrong with one is told to those who wait for it, too."""
         graph, order, sets, parts = self._graph, self._order, 1, 0
-        known = (graph.arrays, graph.marks(), graph.owners, order.order, order.start, self._which)
-        bounds = np.linspace(0, len(order.start) - 1, PORTIONS + 1).astype(np.int64).tolist()
         try:
+            known = (graph.arrays, graph.marks(), graph.owners, order.order, order.start, self._which)
+            bounds = np.linspace(0, len(order.start) - 1, PORTIONS + 1).astype(np.int64).tolist()
             for portion, (begin, end) in zip(self.portions, pairwise(bounds), strict=True):
                 sets, parts = find_sets(*known, self.arrays, begin, end, sets, parts)
                 portion.set_result(sets)
@@ -175,18 +175,23 @@ class _Finding:
 class _Uniting:
     """One block of services: unites sets as they are found."""
 
-    def __init__(self, size: int, base: int) -> None:
-        self.row_of = np.zeros(size + 1, np.int32)
-        self.rows, self.counts = np.empty((0, WORDS), np.uint64), np.empty(0, np.int32)
+    def __init__(self, base: int) -> None:
+        self.row_of, self.counts = np.empty(0, np.int32), np.empty(0, np.int32)
+        self.rows: Bits = np.empty((0, WORDS), np.uint64)
         self._base = base
 
     def unite(self, finding: _Finding) -> None:
         """All sets that are found."""
-        table, sets = Table.with_room(len(self.row_of) // 8), 0
+        table, sets, row_of = Table.empty(), 0, np.zeros(len(finding.arrays.seen), np.int32)
         for portion in finding.portions:
             begin, sets = sets, portion.result()
-            table = unite(self.row_of, finding.arrays, begin, sets, self._base, table)
-        self.rows, self.counts = table.rows[: table.made], table.counts
+            table = unite(row_of, finding.arrays, begin, sets, self._base, table)
+        # What there was room for is let go before the next block.
+        self.row_of, self.rows, self.counts = (
+            row_of[:sets].copy(),
+            table.rows[: table.made].copy(),
+            table.counts[: table.made].copy(),
+        )
 
 
 @kernel
@@ -272,17 +277,14 @@ class Table(NamedTuple):
     made: int
 
     @classmethod
-    def with_room(cls, least: int) -> Table:
-        """For so many rows at least."""
+    def empty(cls) -> Table:
+        """With row 0 only, and some room."""
         room = 1024
-        while room < least:
-            room *= 2
         rows, counts, hashes = (
-            np.empty((room, WORDS), np.uint64),
-            np.empty(room, np.int32),
-            np.empty(room, np.uint64),
+            np.zeros((room, WORDS), np.uint64),
+            np.zeros(room, np.int32),
+            np.zeros(room, np.uint64),
         )
-        rows[0], counts[0], hashes[0] = 0, 0, 0
         return cls(rows, counts, hashes, np.zeros(4 * room, np.int32), 1)
 
 

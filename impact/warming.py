@@ -5,8 +5,11 @@ Done when the project is installed, and by the service when it starts: with the 
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import numpy as np
 
+from cmdb.model.columns import Ids
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge, TopologyItem
 from impact.availability import availability
@@ -33,9 +36,11 @@ def compile_kernels() -> None:
     # What only some answers need, and takes a while to import, comes now too.
     from impact.bulk import to_arrow, to_json_lines
     from impact.interchange import to_networkx
+    from impact.row_texts import take_ids
 
     list(to_arrow(answer))
     list(to_json_lines(answer))
+    take_ids(Ids.of([str(UUID(int=1))]), np.zeros(1, np.int32))
     to_networkx(topology)
     flags = np.zeros(topology.size, np.uint8)
     Ranking.of(engine.graph(topology), flags)

@@ -115,14 +115,21 @@ class ServiceAvailabilityType:
         order: Annotated[int, Described(description="Items in a set at most; 1 to 4.")] = 2,
         first: int = 50,
     ) -> CutSetsType:
-        """The smallest combinations of failures that take it down, itself among them as one of order 1."""
+        """The smallest combinations of failures that take it down, itself among them as one of order 1.
+
+        All of them up to completeOrder, which is lower than asked for where the time of a request does not suffice.
+        """
         _checked(first, 0)
         if not 1 <= order <= HIGHEST_ORDER:
             raise BadRequest(f"order is {order}; it must be 1 to {HIGHEST_ORDER}")
 
         def found(figures: Figures) -> CutSetsType:
             sets = minimal_cut_sets(
-                self.asked.needs.reduction, figures.unavailability, order=order, most=first
+                self.asked.needs.reduction,
+                figures.unavailability,
+                order=order,
+                most=first,
+                seconds=self.asked.left,
             )
             return CutSetsType(
                 sets=[

@@ -206,9 +206,14 @@ class Asked:
         self._figures: asyncio.Task[Figures] | None = None
         self._until = time.monotonic() + BUDGET_SHARE * context.services.settings.request_deadline
 
+    @property
+    def left(self) -> float:
+        """Seconds that are left for what may take long, narrowing the interval for one; below zero if none are."""
+        return self._until - time.monotonic()
+
     def late(self) -> bool:
-        """Whether the time for narrowing the interval is over."""
-        return time.monotonic() > self._until
+        """Whether there are none left."""
+        return self.left < 0
 
     @property
     def topology(self) -> PackedTopology:

@@ -39,7 +39,7 @@ FORMS = (JSON_LINES, ARROW)
 AT_ONCE = 2
 """Pieces that are made in one visit to a thread."""
 SENT_AT_ONCE = 1_048_576
-"""Bytes: some two milliseconds of the event loop. A smaller answer is sent as a whole."""
+"""Bytes: some two milliseconds of the event loop. A smaller answer of one piece is sent as a whole."""
 
 Write = Callable[[Impact, Mapping[str, Any]], Iterator[memoryview]]
 """Makes the pieces of an answer, of whose head it is told more."""

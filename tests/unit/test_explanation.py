@@ -71,6 +71,36 @@ def test_a_failed_gate_is_explained_with_its_members_and_their_states() -> None:
     }
 
 
+def test_one_that_is_down_tells_its_thinned_gates_too() -> None:
+    topology = graph({"x": ["a", gate(1, "b", "c")]})
+    explanation = Explainer(simulate_failure(topology, ["a", "b"])).explain("x")
+    assert [(fact.code, dict(fact.members)) for fact in explanation.facts] == [
+        ("gate_below_required", {"a": State.DOWN}),
+        ("gate_without_spare", {"b": State.DOWN, "c": State.UP}),
+    ]
+    failed = Explainer(simulate_failure(topology, ["x", "b"])).explain("x")
+    assert [fact.code for fact in failed.facts] == ["failed", "gate_without_spare"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_facts_and_columns_tell_of_the_same_gates(data: st.DataObject) -> None:
+    topology = data.draw(estates())
+    impact = simulate_failure(topology, data.draw(chosen(topology)))
+    columns, explainer = to_columns(impact), Explainer(impact)
+    told = {
+        (item, fact.group, tuple(member for member, _ in fact.members))
+        for item in impact.states
+        for fact in explainer.explain(item).facts
+        if fact.required is not None
+    }
+    ids = columns["ids"]
+    assert told == {
+        (ids[item], group, tuple(ids[member] for member in members))
+        for item, group, _, members in columns["gates"]
+    }
+
+
 @pytest.mark.parametrize(
     ("reference", "failed", "item", "path", "codes"),
     [

@@ -129,7 +129,10 @@ def test_a_degraded_alternative_that_goes_down_altogether_degrades_nobody() -> N
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_further_alternative_never_makes_it_worse(data: st.DataObject) -> None:
-    """One more member in a group that requires a count, whatever happens to that member."""
+    """Nothing more is down: one more member in a group that requires a count, whatever happens to that member.
+
+    Lesser states may come with it: a spare that is down thins the group, one that is degraded degrades.
+    """
     topology = data.draw(estates())
     counted = [
         edge

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impact import cut_diagram
 from impact.closure import Closure
 from impact.redundancy import Margin, minimal_cut_sets, redundancy_margin
 from tests.closures import Truth, bundle, chances, closures, named
@@ -45,6 +46,27 @@ def test_a_bounded_answer_has_the_most_likely_ones(drawn: Drawn, most: int) -> N
     )
     assert some.truncated == (len(every.sets) > most)
     assert some.counts == every.counts
+
+
+@compiled_on_first_use
+@given(figured(), st.integers(2, 4))
+def test_without_time_for_more_nodes_the_answer_is_of_a_lower_order(drawn: Drawn, order: int) -> None:
+    closure, _, q = drawn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cut_diagram, "_FIRST_IN_TIME", 4)
+        patient = minimal_cut_sets(closure, q, order=order, seconds=600)
+        hasty = minimal_cut_sets(closure, q, order=order, seconds=0)
+    assert patient == minimal_cut_sets(closure, q, order=order)
+    assert hasty == minimal_cut_sets(closure, q, order=max(1, hasty.complete_order))
+    assert hasty.complete_order <= order
+
+
+def test_a_time_that_is_over_is_said() -> None:
+    closure, _ = named("sabcd", bundle("s", "abcd", 2))
+    q = np.full(closure.size, 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cut_diagram, "_FIRST_IN_TIME", 4)
+        assert minimal_cut_sets(closure, q, order=4, seconds=0).complete_order == 1
 
 
 @compiled_on_first_use
