@@ -330,6 +330,11 @@ def _settings() -> str:
             "",
             "Its token. Without it: the file `admin-token` in `CMDB_DATA`, for a service on this host.",
         ),
+        (
+            "`CMDB_AT_LEAST`",
+            "",
+            "A revision that answers must have, such as that of a write at another service; it is waited for.",
+        ),
     )
     prefix = Settings.model_config.get("env_prefix", "")
     service = (

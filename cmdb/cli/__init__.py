@@ -35,9 +35,9 @@ app = typer.Typer(
     help="""What is there, how it hangs together, what changed, and what would happen.
 
     Commands ask the service at CMDB_URL (default http://127.0.0.1:8000) with the token in CMDB_TOKEN (default: the
-    one that `cmdb serve` left in its data directory). A NAME is an id, a name, or Class/name; one that fits several
-    items is an error that lists them. With --json answers are JSON on standard output, and errors JSON on standard
-    error.
+    one that `cmdb serve` left in its data directory). They wait until it has the revision in CMDB_AT_LEAST, if there
+    is one. A NAME is an id, a name, or Class/name; one that fits several items is an error that lists them. With --json
+    answers are JSON on standard output, and errors JSON on standard error.
     """,
 )
 app.command("serve")(serve)

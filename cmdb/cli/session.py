@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,10 +26,13 @@ query NearNames($text: String!, $asOf: AsOf) {
   search(text: $text, first: 3, asOf: $asOf) { nodes { class name } }
 }"""
 
+AT_LEAST = "query AtLeast($revision: Long!) { edges(first: 1, atLeast: $revision) { revision } }"
 CLASSES = "query Classes { catalogue { classes } }"
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BEFORE = "before:"
+_DIGITS = 18
+"""Of a revision."""
 _CLASS_AND_NAME = re.compile(r"([A-Z][A-Za-z0-9]*)/(.+)", re.DOTALL)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, one value a line.")]
@@ -92,10 +96,22 @@ class Session:
 
 @contextmanager
 def session(json_lines: bool) -> Iterator[Session]:
-    """A session with the service that the environment names."""
-    access = Access.from_environment(data_dir=Settings().data)
+    """A session with the service that the environment names, once it has the revision that is named there, if any."""
+    access, revision = Access.from_environment(data_dir=Settings().data), least_revision(os.environ)
     with Client(access) as client:
+        if revision is not None:
+            client.query(AT_LEAST, {"revision": revision})
         yield Session(client, Terminal(json_lines=json_lines))
+
+
+def least_revision(environment: Mapping[str, str]) -> int | None:
+    """CMDB_AT_LEAST. Raises `BadRequest` for what is no revision."""
+    text = environment.get("CMDB_AT_LEAST", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS):
+        raise BadRequest(f"CMDB_AT_LEAST is {text[:40]!r}; write the number of a revision")
+    return int(text)
 
 
 def as_of_input(text: str | None) -> dict[str, Any] | None:

@@ -32,6 +32,8 @@ _ASKED = """(
   ) { %s }
 }"""
 _REASONS = "because { code group required up members { id name state } }"
+PARTIES = ("customers", "teams", "owners", "agreements")
+_PARTY = "{ id class name worst items }"
 _VERDICT = f"""
     revision added
     failed {{ id class name layer lifecycle }}
@@ -39,10 +41,7 @@ _VERDICT = f"""
     alreadyDownBy(first: 100) {{ id class name itemCount items(first: 10) {{ id class name }} }}
     counts {{ down degraded atRisk reduced protected }}
     services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}
-    customers(first: 20) {{ id class name worst items }}
-    teams(first: 20) {{ id class name worst items }}
-    owners(first: 20) {{ id class name worst items }}
-    agreements(first: 20) {{ id class name worst items }}
+    {" ".join(f"{party}(first: 20) {_PARTY}" for party in PARTIES)}
     concerned {{ services customers teams owners agreements }}
     """
 IMPACT = "query Impact" + _ASKED % (", $offset: Int!", _VERDICT)
@@ -54,6 +53,10 @@ MORE_SERVICES = "query MoreServices" + _ASKED % (
     ", $offset: Int!",
     f"services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}",
 )
+MORE_PARTIES = {
+    party: "query MoreParties" + _ASKED % (", $offset: Int!", f"{party}(first: 50, offset: $offset) {_PARTY}")
+    for party in PARTIES
+}
 ALL_AFFECTED = "query AllAffected" + _ASKED % ("", "record(explain: true)")
 _FIRST = f"(first: 25) {{ id class name layer {_REASONS} path {{ id }} }}"
 FIRST_AFFECTED = "query FirstAffected" + _ASKED % ("", f"down{_FIRST} degraded{_FIRST} atRisk{_FIRST}")
@@ -245,6 +248,13 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         if not more:
             break
         services += more
+    for party in PARTIES:
+        while len(answer[party]) < answer["concerned"][party]:
+            beyond = {**variables, "offset": len(answer[party])}
+            more = s.client.query(MORE_PARTIES[party], beyond)["impact"][party]
+            if not more:
+                break
+            answer[party] += more
     named = {item: place for place, item in enumerate([*question.down, *question.already_down])}
     answer["failed"].sort(key=lambda item: named.get(item["id"], len(named)))
     affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}

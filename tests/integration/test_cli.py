@@ -217,6 +217,20 @@ def test_status_tells_revision_counts_and_who_asks(cmdb: Cmdb, shop: dict[str, A
     assert "Web Shop" not in cmdb("status").out
 
 
+def test_a_command_waits_for_the_revision_in_the_environment(cmdb: Cmdb, shop: dict[str, Any]) -> None:
+    revision = cmdb("status", "--json").json["revision"]
+    there = cmdb("impact", "--down", "web-1", "--json", environment={"CMDB_AT_LEAST": str(revision)})
+    assert there.status == 0, there.err
+    assert there.json["revision"] >= revision
+    for wrong in ("soon", "-1", "٣", "9" * 30):
+        refused = cmdb("status", environment={"CMDB_AT_LEAST": wrong})
+        assert refused.status == 1
+        assert "write the number of a revision" in refused.err
+    never = cmdb("ranking", environment={"CMDB_AT_LEAST": str(revision + 1_000_000)})
+    assert never.status != 0
+    assert str(revision + 1_000_000) in never.err
+
+
 def test_find_lists_what_has_the_words(cmdb: Cmdb, shop: dict[str, Any]) -> None:
     def found() -> list[str]:
         return [item["name"] for item in cmdb("find", "web", "--json").json]
@@ -326,6 +340,22 @@ def test_impact_has_the_documented_form_and_names_what_redundancy_saved(
     assert {(s["name"], s["state"]) for s in one["services"]} == {("Web Shop", "at_risk")}
     fact = one["at_risk"][0]["because"][0]
     assert (fact["code"], fact["required"], fact["up"]) == ("gate_without_spare", 1, 1)
+
+
+def test_impact_names_every_customer_however_many(cmdb: Cmdb, tmp_path: Path) -> None:
+    customers = [f"customer-{number:02d}" for number in range(73)]
+    items = [{"ref": "till", "class": "BusinessService", "key": "till", "attributes": {"name": "Tills"}}]
+    items += [
+        {"ref": name, "class": "Customer", "key": name, "attributes": {"name": name}} for name in customers
+    ]
+    edges = [{"type": "SUBSCRIBED_BY", "from": "till", "to": name} for name in customers]
+    file = tmp_path / "tills.json"
+    file.write_text(json.dumps({"source": "by-hand", "items": items, "edges": edges}))
+    imported = cmdb("import", str(file), "--json")
+    assert imported.status == 0, imported.err
+    told = cmdb("impact", "--down", "Tills", "--json").json
+    assert told["concerned"]["customers"] == len(customers)
+    assert sorted(customer["name"] for customer in told["customers"]) == customers
 
 
 def test_several_failures_at_once_are_judged_together(cmdb: Cmdb, shop: dict[str, Any]) -> None:
