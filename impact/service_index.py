@@ -58,7 +58,7 @@ class ServiceIndex:
     def of(cls, graph: FailureGraph, services: Int32s, *, threads: int = THREADS) -> ServiceIndex:
         """The index of a graph. `services`: distinct numbers of those that are there."""
         service = np.sort(services).astype(np.int32)
-        finding = _Finding.of(graph, service)
+        finding = _Finding(graph, service)
         blocks = [_Uniting(base) for base in range(0, len(service) or 1, BLOCK)]
 
         def work(tasks: Iterator[int]) -> None:
@@ -134,8 +134,10 @@ class Sets(NamedTuple):
 class _Finding:
     """Finds sets, a portion of all components after the other; who unites them may be just one portion behind."""
 
-    def __init__(self, graph: FailureGraph, order: Condensation, which: Int32s) -> None:
-        self._graph, self._order, self._which = graph, order, which
+    def __init__(self, graph: FailureGraph, service: Int32s) -> None:
+        self._graph, self._order = graph, Condensation.of(graph)
+        self._which = np.full(graph.topology.size, -1, np.int32)
+        self._which[service] = np.arange(len(service), dtype=np.int32)
         size, edges = graph.topology.size, len(graph.arrays.dependent) + len(graph.arrays.x_entry)
         room = np.empty(edges + size + 1, np.int32)  # hardly half of it is touched
         self.arrays = Sets(
@@ -143,13 +145,6 @@ class _Finding:
         )
         self.portions: list[Future[int]] = [Future() for _ in range(PORTIONS)]
         """How many sets there are after each."""
-
-    @classmethod
-    def of(cls, graph: FailureGraph, service: Int32s) -> _Finding:
-        """Before the first portion."""
-        which = np.full(graph.topology.size, -1, np.int32)
-        which[service] = np.arange(len(service), dtype=np.int32)
-        return cls(graph, Condensation.of(graph), which)
 
     @property
     def sets(self) -> int:

@@ -32,30 +32,32 @@ _ASKED = """(
   ) { %s }
 }"""
 _REASONS = "because { code group required up members { id name state } }"
-PARTIES = ("customers", "teams", "owners", "agreements")
-_PARTY = "{ id class name worst items }"
+_SERVICE, _PARTY = f"{{ id class name state {_REASONS} }}", "{ id class name worst items }"
+LISTED = {
+    "services": _SERVICE,
+    "customers": _PARTY,
+    "teams": _PARTY,
+    "owners": _PARTY,
+    "agreements": _PARTY,
+}
+"""Whom it concerns: lists of which all is told, page by page."""
 _VERDICT = f"""
     revision added
     failed {{ id class name layer lifecycle }}
     alreadyDownByCount
     alreadyDownBy(first: 100) {{ id class name itemCount items(first: 10) {{ id class name }} }}
     counts {{ down degraded atRisk reduced protected }}
-    services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}
-    {" ".join(f"{party}(first: 20) {_PARTY}" for party in PARTIES)}
+    {" ".join(f"{field}(first: 20) {shown}" for field, shown in LISTED.items())}
     concerned {{ services customers teams owners agreements }}
     """
-IMPACT = "query Impact" + _ASKED % (", $offset: Int!", _VERDICT)
+IMPACT = "query Impact" + _ASKED % ("", _VERDICT)
 TIMED_IMPACT = "query TimedImpact" + _ASKED % (
-    ", $offset: Int!, $from: DateTime!, $to: DateTime!",
+    ", $from: DateTime!, $to: DateTime!",
     _VERDICT + SERVICE_TIME,
 )
-MORE_SERVICES = "query MoreServices" + _ASKED % (
-    ", $offset: Int!",
-    f"services(first: 50, offset: $offset) {{ id class name state {_REASONS} }}",
-)
-MORE_PARTIES = {
-    party: "query MoreParties" + _ASKED % (", $offset: Int!", f"{party}(first: 50, offset: $offset) {_PARTY}")
-    for party in PARTIES
+MORE = {
+    field: "query More" + _ASKED % (", $offset: Int!", f"{field}(first: 50, offset: $offset) {shown}")
+    for field, shown in LISTED.items()
 }
 ALL_AFFECTED = "query AllAffected" + _ASKED % ("", "record(explain: true)")
 _FIRST = f"(first: 25) {{ id class name layer {_REASONS} path {{ id }} }}"
@@ -67,7 +69,6 @@ IMPACT_AS_GRAPH = "query ImpactAsGraph" + _ASKED % (
     "export(format: $format, limit: $limit) { text truncated }",
 )
 
-_PAGE = 50
 _MOST_EXPLAINED = 10_000
 """Items in an answer up to which all of them are explained; of a larger one the first 25 of each state are."""
 
@@ -231,11 +232,10 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
     """
     variables = question.variables()
     if during is None:
-        answer = s.client.query(IMPACT, {**variables, "offset": 0})["impact"]
+        answer = s.client.query(IMPACT, variables)["impact"]
     else:
-        timed = {**variables, "offset": 0, "from": during[0], "to": during[1]}
+        timed = {**variables, "from": during[0], "to": during[1]}
         answer = s.client.query(TIMED_IMPACT, timed)["impact"]
-    services = answer["services"]
     # What is asked from here on is about the same failure at the same revision, whatever is written meanwhile.
     failed = {item["id"] for item in answer["failed"]}
     variables |= {
@@ -243,18 +243,12 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         "records": None,
         "asOf": {"revision": answer["revision"]},
     }
-    while services and len(services) % _PAGE == 0:
-        more = s.client.query(MORE_SERVICES, {**variables, "offset": len(services)})["impact"]["services"]
-        if not more:
-            break
-        services += more
-    for party in PARTIES:
-        while len(answer[party]) < answer["concerned"][party]:
-            beyond = {**variables, "offset": len(answer[party])}
-            more = s.client.query(MORE_PARTIES[party], beyond)["impact"][party]
+    for field, document in MORE.items():
+        while len(answer[field]) < answer["concerned"][field]:
+            more = s.client.query(document, {**variables, "offset": len(answer[field])})["impact"][field]
             if not more:
                 break
-            answer[party] += more
+            answer[field] += more
     named = {item: place for place, item in enumerate([*question.down, *question.already_down])}
     answer["failed"].sort(key=lambda item: named.get(item["id"], len(named)))
     affected: dict[str, list[AffectedRecord]] = {state: [] for state in _STATES}
@@ -263,7 +257,7 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
         affected = _first_affected({**first, **s.client.query(FIRST_SAVED, variables)["impact"]})
     elif failed:
         affected = all_affected(s.client.query(ALL_AFFECTED, variables)["impact"]["record"])
-    record = impact_record(answer, services, affected)
+    record = impact_record(answer, affected)
     if question.already_down_by:
         record["already_down_by_count"] = answer["alreadyDownByCount"]
         record["already_down_by"] = [
@@ -284,7 +278,6 @@ def ask_impact(s: Session, question: Asked, during: tuple[str, str] | None = Non
 
 def impact_record(
     answer: Mapping[str, Any],
-    services: Sequence[Mapping[str, Any]],
     affected: Mapping[str, list[AffectedRecord]],
 ) -> ImpactRecord:
     """The record of GraphQL answers."""
@@ -314,7 +307,7 @@ def impact_record(
                 "state": service["state"].lower(),
                 "because": [_typed_fact(fact) for fact in service["because"]],
             }
-            for service in services
+            for service in answer["services"]
         ],
         "customers": [_party(party) for party in answer["customers"]],
         "teams": [_party(party) for party in answer["teams"]],
