@@ -43,5 +43,6 @@ BENCHMARKS = (
     Benchmark("impact-service", "benchmarks.impact_service", "The service on a million CIs"),
     Benchmark("demo", "benchmarks.demo", "The first minutes"),
     Benchmark("availability", "benchmarks.availability", "Availability of services"),
+    Benchmark("cut-sets", "benchmarks.cut_sets", "Cut sets and redundancy margins of services"),
 )
 NAMES = tuple(benchmark.name for benchmark in BENCHMARKS)

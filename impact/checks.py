@@ -35,9 +35,7 @@ from impact.assertions import (
 )
 from impact.availability import TARGET_WIDTH, availability_of, solve
 from impact.closure import Floats
-from impact.cut_diagram import CutDiagram
 from impact.engine import Engine
-from impact.errors import TooManyNodes
 from impact.explanation import Explainer
 from impact.findings import (
     MOST_FINDINGS,
@@ -53,6 +51,7 @@ from impact.findings import (
 from impact.importance import importances_of
 from impact.item_names import find_items
 from impact.propagation import State
+from impact.redundancy import cut_sets_by_order, redundancy_margin
 from impact.service_needs import ServiceNeeds
 from impact.simulation import CODES, Impact
 from impact.single_points import find_single_points
@@ -254,38 +253,32 @@ class _Check:
             for point in self._some(progress, ids):
                 progress.add(self._cut_set(needs, (point,), failures), Outcome.FAILED)
             return
-        for order in range(2, failures + 1):
-            self.patience()
-            try:
-                diagram = CutDiagram.of(reduction, order)
-            except TooManyNodes:
-                progress.add(
-                    Finding("undecided", about=needs.service, found=order - 1, allowed=failures),
-                    Outcome.UNKNOWN,
-                )
-                return
-            if diagram.root:
-                parts = list(reduction.parts())
-                sizes = np.array([len(parts[node]) for node in diagram.node_of], np.int32)
+        margin = redundancy_margin(reduction, patience=self.patience)
+        if margin.failures >= failures:
+            return
+        if margin.at_least:
+            progress.add(
+                Finding("undecided", about=needs.service, found=margin.failures, allowed=failures),
+                Outcome.UNKNOWN,
+            )
+            return
+        given = [tuple(self._ids(needs.numbers[[*margin.defeated_by]].tolist()))]
+        count = 1  # at least: of so many that they cannot be listed one is known
+        for sets in cut_sets_by_order(reduction, margin.failures + 1, patience=self.patience):
+            if sets.count:
                 room = MOST_FINDINGS - len(progress.findings)
-                sets = self._cut_sets(needs, parts, diagram, room)
-                for members in sets:
-                    progress.add(self._cut_set(needs, members, failures), Outcome.FAILED)
-                progress.count(sum(diagram.count(sizes)) - len(sets), Outcome.FAILED)
-                return
+                given, count = self._some_sets(needs, sets.rows[:room]), sets.count
+        for members in given:
+            progress.add(self._cut_set(needs, members, failures), Outcome.FAILED)
+        progress.count(count - len(given), Outcome.FAILED)
 
-    def _cut_sets(
-        self, needs: ServiceNeeds, parts: Sequence[Int32s], diagram: CutDiagram, most: int
-    ) -> list[tuple[str, ...]]:
-        """Some of the smallest sets of items whose failure takes the service down, one of each kind."""
-        if not most:
-            return []
-        rows, _ = diagram.sets(most)
-        found = []
-        for row in rows.tolist():
-            chosen = [parts[diagram.node_of[element]] for element in row if element >= 0]
-            found.append(tuple(sorted(min(self._ids(needs.numbers[part].tolist())) for part in chosen)))
-        return sorted(found)
+    def _some_sets(self, needs: ServiceNeeds, rows: Int32s) -> list[tuple[str, ...]]:
+        """Sets of items whose failure takes the service down, one of each kind."""
+        parts = list(needs.reduction.parts())
+        return sorted(
+            tuple(sorted(min(self._ids(needs.numbers[parts[node]].tolist())) for node in row))
+            for row in rows.tolist()
+        )
 
     def failure_or_path(self, claim: Claim, numbers: Mapping[str, int]) -> Iterator[Finding]:
         """What speaks against an assertion about a failure or a dependency."""

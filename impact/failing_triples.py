@@ -64,6 +64,74 @@ def _enter(
 
 
 @kernel
+def room_for_pairs(
+    required: Int32s, member_start: Int32s, members: Int32s, pair_start: Int64s
+) -> tuple[Int32s, Int32s, Int32s, Words]:
+    """(known, first, second, mask): room for the pairs of any gate with spares, see `pairs_at`."""
+    most = 0
+    for gate in range(len(required)):
+        begin, end = member_start[gate], member_start[gate + 1]
+        if end - begin > required[gate]:
+            room = 0
+            for place in range(begin, end):
+                room += pair_start[members[place] + 1] - pair_start[members[place]]
+            most = max(most, room)
+    slots = 16
+    while slots < 2 * most:
+        slots *= 2
+    known = np.zeros((slots, 2), np.int32)
+    return known, np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.uint64)
+
+
+@kernel
+def pairs_at(
+    gate: int,
+    spare: int,
+    begin: int,
+    end: int,
+    members: Int32s,
+    pair_start: Int64s,
+    pairs: Int32s,
+    single: Words,
+    known: Int32s,
+    first: Int32s,
+    second: Int32s,
+    mask: Words,
+) -> int:
+    """Fill in `first`, `second`, `mask`: each pair that takes members of the gate down, and which members fall with
+    it, those that one of the two takes down alone (`single`, per node) among them; without the pairs that the gate
+    does not survive. How many there are.
+
+    `known`: a table of pairs, gate + 1 and place; what it says of other gates is as good as empty.
+    """
+    last = len(known) - 1
+    count = 0
+    for place in range(begin, end):
+        member = members[place]
+        bit = _ONE << np.uint64(place - begin)
+        for row in range(pair_start[member], pair_start[member + 1]):
+            one, other = pairs[row, 1], pairs[row, 2]
+            mixed = (np.uint64(one) << np.uint64(32) | np.uint64(other)) * np.uint64(0x9E3779B97F4A7C15)
+            slot = int(mixed >> np.uint64(33)) & last
+            while known[slot, 0] == gate + 1 and (
+                first[known[slot, 1]] != one or second[known[slot, 1]] != other
+            ):
+                slot = (slot + 1) & last
+            if known[slot, 0] != gate + 1:
+                known[slot, 0], known[slot, 1] = gate + 1, count
+                first[count], second[count] = one, other
+                mask[count] = single[one] | single[other]
+                count += 1
+            mask[known[slot, 1]] |= bit
+    kept = 0
+    for pair in range(count):
+        if ones(mask[pair]) <= spare:
+            first[kept], second[kept], mask[kept] = first[pair], second[pair], mask[pair]
+            kept += 1
+    return kept
+
+
+@kernel
 def find_triples(
     gate_start: Int32s,
     required: Int32s,
@@ -93,11 +161,8 @@ def find_triples(
     disjoint = 0.0
     seen = np.zeros(_SEEN, np.uint64)
     single = np.zeros(nodes, np.uint64)
-    known = np.zeros((1024, 2), np.int32)  # a table of pairs: gate + 1, row of the gate's pairs
-    first = np.empty(1024, np.int32)
-    second = np.empty(1024, np.int32)
-    mask = np.empty(1024, np.uint64)
-    following = np.empty(2048, np.int32)
+    known, first, second, mask = room_for_pairs(required, member_start, members, pair_start)
+    following = np.empty(2 * len(first), np.int32)
     head = np.full(nodes, -1, np.int32)
     for gate in range(len(required)):
         begin, end = member_start[gate], member_start[gate + 1]
@@ -107,43 +172,12 @@ def find_triples(
         low, high = entry_start[gate], entry_start[gate + 1]
         for entry in range(low, high):
             single[entry_node[entry]] = masks[entry_place[entry]]
-        room = 0
-        for place in range(begin, end):
-            room += pair_start[members[place] + 1] - pair_start[members[place]]
-        if 2 * room > len(known):
-            slots = len(known)
-            while slots < 2 * room:
-                slots *= 2
-            known = np.zeros((slots, 2), np.int32)
-            first, second = np.empty(slots, np.int32), np.empty(slots, np.int32)
-            mask = np.empty(slots, np.uint64)
-            following = np.empty(2 * slots, np.int32)
-        last = len(known) - 1
-        count = 0
-        for place in range(begin, end):
-            member = members[place]
-            bit = _ONE << np.uint64(place - begin)
-            for row in range(pair_start[member], pair_start[member + 1]):
-                one, other = pairs[row, 1], pairs[row, 2]
-                mixed = (np.uint64(one) << np.uint64(32) | np.uint64(other)) * np.uint64(0x9E3779B97F4A7C15)
-                slot = int(mixed >> np.uint64(33)) & last
-                while known[slot, 0] == gate + 1 and (
-                    first[known[slot, 1]] != one or second[known[slot, 1]] != other
-                ):
-                    slot = (slot + 1) & last
-                if known[slot, 0] != gate + 1:
-                    known[slot, 0], known[slot, 1] = gate + 1, count
-                    first[count], second[count] = one, other
-                    mask[count] = single[one] | single[other]
-                    count += 1
-                mask[known[slot, 1]] |= bit
-        kept = 0
+        kept = pairs_at(
+            gate, spare, begin, end, members, pair_start, pairs, single, known, first, second, mask
+        )
         total = 0.0
-        for pair in range(count):  # without those that the gate does not survive
-            if ones(mask[pair]) <= spare:
-                first[kept], second[kept], mask[kept] = first[pair], second[pair], mask[pair]
-                total += own[first[pair]] * own[second[pair]]
-                kept += 1
+        for pair in range(kept):
+            total += own[first[pair]] * own[second[pair]]
         disjoint += total * total / 2
         for pair in range(kept):
             one, other = first[pair], second[pair]

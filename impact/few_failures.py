@@ -16,24 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from impact.closure import Closure, Floats, Int32s
-from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, fall_alone, find_pairs, turned
-from impact.failing_triples import SCALE, find_triples
-from impact.further_failures import burdens, enter_fresh, try_triples
+from impact.effects import Effects
+from impact.failing_pairs import Bools
+from impact.failing_triples import SCALE
+from impact.further_failures import burdens, enter_fresh
 
-MOST_PAIRS = 4_000_000
-"""For each node those that take it down: 12 bytes each."""
 MOST_TRIPLES = 2_000_000
 """That are found at a time."""
 TRIED_AT_ONCE = 50_000
 """A quarter of a second's work, after which the time is looked at."""
-_LARGEST = 2**21
-"""Nodes: a triple is one number of 64 bits."""
 _EXPECTED = 0.015
 """Of the weight of triples: what is usually left of it when they are tried."""
 _LIKELY, _KEPT = 3e-5, 100_000
@@ -44,8 +40,6 @@ _SHARES = (1 / 4, 1 / 20)
 
 _LIGHTEST = np.concatenate([[0.0], 2.0 ** np.arange(2 - SCALE, 1), [np.inf]])
 """From which weight on a triple counts at each place of a scale; the last is where nothing does."""
-
-Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,33 +69,18 @@ class FewFailures:
         `allowed`: how wide the interval may be, given its lower end; no more is tried than that takes, or than
         `deadline` leaves time for.
         """
-        sizes = np.diff(residue.member_start)
-        spared = sizes > residue.required
-        if residue.size > _LARGEST or np.any(spared & (sizes > WIDEST_GATE)):
+        effects = Effects.of(residue)
+        if effects is None:
             return None
-        gates = residue.gate_start, residue.required, residue.member_start, residue.members
-        fall_start, fallen, touch_start, touched, masks = fall_alone(*gates)
-        entry_start, entry_node, entry_place = turned(touch_start, touched, len(sizes))
-        wanted = np.zeros(residue.size, np.bool_)
-        wanted[residue.members[np.repeat(spared, sizes)]] = True
-        pairs, others, complete = find_pairs(
-            *gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
-            wanted, MOST_PAIRS,
-        )  # fmt: skip
-        if not complete:
-            return None
+        pairs = effects.deadly
         least, most = _between(pairs, own)
-        found = _Found(
-            gates, fall_start, fallen, touch_start, touched, masks, entry_start, entry_node, entry_place,
-            wanted, *_by_node(others, residue.size),
-        )  # fmt: skip
         derivatives = _derivatives(pairs, own)
 
         def beside(triples: Int32s) -> float:
             return _least_beside(pairs, derivatives, triples, own)
 
         narrow = allowed(least) - (most - least)
-        left_out, order, triples, surely = _left_out(found, pairs, own, narrow, beside, deadline)
+        left_out, order, triples, surely = _left_out(effects, own, narrow, beside, deadline)
         weight = own[pairs].prod(axis=1).sum() + own[triples].prod(axis=1).sum()
         return cls(
             pairs,
@@ -112,31 +91,6 @@ class FewFailures:
             min(1.0, most + left_out),
             order,
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What the kernels of `impact.failing_pairs` gave; `pairs` are those that take no service down, by node."""
-
-    gates: Shape
-    fall_start: Int64s
-    fallen: Int32s
-    touch_start: Int64s
-    touched: Int32s
-    masks: npt.NDArray[np.uint64]
-    entry_start: Int64s
-    entry_node: Int32s
-    entry_place: Int64s
-    wanted: Bools
-    pair_start: Int64s
-    pairs: Int32s
-
-    def triples(self, own: Floats, least: float, below: float, most: int) -> tuple[Int32s, Floats, float]:
-        """See `find_triples`."""
-        return find_triples(
-            *self.gates, self.entry_start, self.entry_node, self.entry_place, self.masks, self.pair_start,
-            self.pairs, own, least, below, most,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,50 +105,44 @@ class _Weighed:
     from_place: int
 
     @classmethod
-    def of(cls, found: _Found, own: Floats, likely: float) -> _Weighed:
+    def of(cls, effects: Effects, own: Floats, likely: float) -> _Weighed:
         """`likely`: how heavy a triple is that will be tried, as a guess."""
         guess = min(SCALE, int(np.searchsorted(_LIGHTEST, likely)))
         most = min(_KEPT, MOST_TRIPLES)
-        rows, scale, disjoint = found.triples(own, _LIGHTEST[guess], np.inf, most)
+        rows, scale, disjoint = effects.triples(own, _LIGHTEST[guess], np.inf, most)
         weights = own[rows].prod(axis=1)
         places = np.maximum(0, SCALE - 2 + np.frexp(weights)[1].astype(np.int64))
         kept = guess if len(rows) < most else SCALE
         return cls(scale + np.bincount(places, weights, SCALE), disjoint, rows, places, kept)
 
-    def rows_of(self, found: _Found, own: Floats, least: int, below: int) -> tuple[Int32s, float]:
+    def rows_of(self, effects: Effects, own: Floats, least: int, below: int) -> tuple[Int32s, float]:
         """The triples of these places of the scale, `MOST_TRIPLES` at most, and the weight of what is lighter."""
         if least >= self.from_place:
             rows = self.rows[(self.places >= least) & (self.places < below)]
             return rows, float(self.scale[:least].sum())
-        rows, rest, _ = found.triples(own, _LIGHTEST[least], _LIGHTEST[below], MOST_TRIPLES)
+        rows, rest, _ = effects.triples(own, _LIGHTEST[least], _LIGHTEST[below], MOST_TRIPLES)
         return rows, float(rest.sum())
 
 
 class _Tried:
     """Triples that were tried, some at a time, and what is known of what they do."""
 
-    def __init__(self, found: _Found, own: Floats) -> None:
-        self._found, self._own = found, own
-        node, one, other = found.pairs.T
-        low, high = np.minimum(one, other), np.maximum(one, other)
-        order = np.lexsort((high, low))
-        nodes = np.arange(len(own) + 1)
-        self._falls = np.searchsorted(low[order], nodes), high[order], node[order]
+    def __init__(self, effects: Effects, own: Floats) -> None:
+        self._effects, self._own = effects, own
+        node, one, other = effects.pairs.T
         sides = np.concatenate([node, node]).astype(np.int64) * len(own) + np.concatenate([one, other])
         keys, side = np.unique(sides, return_inverse=True)
         chances = np.bincount(side, own[np.concatenate([other, one])], len(keys)).astype(np.float64)
-        self._partners = np.searchsorted(keys // len(own), nodes), (keys % len(own)).astype(np.int32), chances
+        starts = np.searchsorted(keys // len(own), np.arange(len(own) + 1))
+        self._partners = starts, (keys % len(own)).astype(np.int32), chances
         self._of_pairs = np.bincount(node, own[one] * own[other], len(own)).astype(np.float64)
         self._table, self._used = np.zeros((1, 2), np.uint64), 0
         self._by_node, self._weight = np.zeros(len(own)), 0.0
 
     def also(self, triples: Int32s) -> tuple[Bools, Floats]:
         """(deadly, further): which take the service down, and how likely at most it goes down beside each other one."""
-        found, own = self._found, self._own
-        deadly, singles, fresh_start, fresh, open_start, open_members = try_triples(
-            *found.gates, found.fall_start, found.fallen, found.touch_start, found.touched, found.masks,
-            found.entry_start, found.entry_node, found.entry_place, *self._falls, found.wanted, own, triples,
-        )  # fmt: skip
+        own = self._own
+        deadly, singles, fresh_start, fresh, open_start, open_members = self._effects.tried(triples, own)
         self._table, self._used = enter_fresh(triples, fresh_start, fresh, own, self._table, self._used)
         alive = triples[~deadly]
         self._by_node += _derivatives(alive, own)
@@ -206,8 +154,7 @@ class _Tried:
 
 
 def _left_out(
-    found: _Found,
-    pairs: Int32s,
+    effects: Effects,
     own: Floats,
     allowed: float,
     least_of: Callable[[Int32s], float],
@@ -215,7 +162,7 @@ def _left_out(
 ) -> tuple[float, int, Int32s, float]:
     """How likely at most the service is down without any of its pairs, up to how many failures were tried, the triples
     found that take it down without any of its pairs, and how likely at least these do: `least_of` them."""
-    weighed = _Weighed.of(found, own, _LIKELY * allowed)
+    weighed = _Weighed.of(effects, own, _LIKELY * allowed)
     scale, disjoint = weighed.scale, weighed.disjoint
     bound = float(scale.sum()) + disjoint
     bad = np.empty((0, 3), np.int32)
@@ -223,15 +170,15 @@ def _left_out(
         return bound, 2, bad, 0.0
     at_last = max(0.0, _SHARES[1] * allowed)
     spared = max(_SHARES[0] * allowed, (0.9 * allowed - _EXPECTED * bound) / (1 - _EXPECTED))
-    tried, below, beside = disjoint, SCALE, _Tried(found, own)
+    tried, below, beside = disjoint, SCALE, _Tried(effects, own)
     while True:
         least = _cut(scale, below, spared)
-        rows, rest = weighed.rows_of(found, own, least, below)
+        rows, rest = weighed.rows_of(effects, own, least, below)
         weights = own[rows].prod(axis=1)
         order = np.argsort(-np.frexp(weights)[1], kind="stable")
         rows, weights = rows[order], weights[order]
         deadly, further = _in_turn(rows, beside, deadline)
-        alone = ~_holding(rows[deadly], pairs, len(own))
+        alone = ~_holding(rows[deadly], effects.deadly, effects.size)
         further[deadly] = alone
         bad = np.unique(np.concatenate([bad, rows[deadly][alone]]), axis=0)
         tried += float(weights @ further)
@@ -329,9 +276,3 @@ def _derivatives(sets: Int32s, own: Floats) -> Floats:
     for column in range(sets.shape[1]):
         np.add.at(derivatives, sets[:, column], own[np.delete(sets, column, axis=1)].prod(axis=1))
     return derivatives
-
-
-def _by_node(others: Int32s, size: int) -> tuple[Int64s, Int32s]:
-    start = np.zeros(size + 1, np.int64)
-    np.cumsum(np.bincount(others[:, 0], minlength=size), out=start[1:])
-    return start, others[np.argsort(others[:, 0], kind="stable")]

@@ -35,7 +35,7 @@ _THREE = np.uint64(3)
 _STAMP, _CAUSE, _FRESHLY = np.uint64(24), np.uint64(2), np.uint64(1)
 """What a triple has met of a gate: which triple, from bit 24 on; how many causes touch it, times 2; whether one is a
 fresh effect. And beside it which members it lost. Together, since they lie anywhere in memory."""
-_FEWEST_SLOTS = 1024
+FEWEST_SLOTS = 1024
 
 
 @kernel
@@ -210,14 +210,14 @@ def _first(ascending: Int32s, begin: int, end: int, wanted: int) -> int:
 
 
 @kernel
-def _key(node: int, one: int, other: int) -> np.uint64:
+def key_of(node: int, one: int, other: int) -> np.uint64:
     """An effect and two nodes of the triple that has it: 21 bits each; not 0, which no node of a triple is."""
     low, high = min(one, other), max(one, other)
     return np.uint64(node) << np.uint64(42) | np.uint64(low) << np.uint64(21) | np.uint64(high)
 
 
 @kernel
-def _slot(table: Words, key: np.uint64) -> int:
+def slot_of(table: Words, key: np.uint64) -> int:
     """Where a key is in a table, or belongs; see `enter_fresh`."""
     mask = len(table) - 1
     slot = int(key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & mask
@@ -239,7 +239,7 @@ def enter_fresh(
     for row in range(len(triples)):
         needed = used + 3 * int(fresh_start[row + 1] - fresh_start[row])
         if 2 * needed > len(table):
-            slots = _FEWEST_SLOTS
+            slots = FEWEST_SLOTS
             while slots < 2 * needed:
                 slots *= 2
             old = table
@@ -247,11 +247,11 @@ def enter_fresh(
             chances = table.view(np.float64)
             for place in range(len(old)):
                 if old[place, 0] != 0:
-                    table[_slot(table, old[place, 0])] = old[place]
+                    table[slot_of(table, old[place, 0])] = old[place]
         for place in range(fresh_start[row], fresh_start[row + 1]):
             for which in range(3):
-                key = _key(fresh[place], triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
-                slot = _slot(table, key)
+                key = key_of(fresh[place], triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
+                slot = slot_of(table, key)
                 used += int(table[slot, 0] == 0)
                 table[slot, 0] = key
                 chances[slot, 1] += own[triples[row, which]]
@@ -290,6 +290,6 @@ def burdens(
                 if at < end and partner[at] == cause:
                     joined[row] += partner_chance[at]
                 if by_fresh:
-                    key = _key(member, triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
-                    joined[row] += of_thirds[_slot(table, key), 1]
+                    key = key_of(member, triples[row, (which + 1) % 3], triples[row, (which + 2) % 3])
+                    joined[row] += of_thirds[slot_of(table, key), 1]
     return joined

@@ -11,21 +11,25 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
 from impact.closure import Closure, Floats, Int32s
 from impact.cut_diagram import NODE_LIMIT, CutDiagram
 from impact.errors import TooManyNodes
+from impact.failing_pairs import Int64s
+from impact.path_sets import PathSets, TooManyPathSets
 from impact.reduction import Reduction
+from impact.small_cut_sets import small_cut_sets
 
 HIGHEST_ORDER = 4
 HIGHEST_MARGIN = 4
 """Of a margin as large as this it is not asked how large it is."""
 MOST_LISTED = 2_000_000
-"""Cut sets of the residue among which the most likely are sought."""
+"""Cut sets of a diagram among which the most likely are sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,14 @@ class MinimalCutSets:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """The service survives `failures` further failures, whichever; where `at_least`, possibly more."""
+    """The service survives `failures` further failures, whichever; where `at_least`, possibly more.
+
+    `defeated_by`: one more nodes of the closure than that, whose failure it does not survive; none where `at_least`.
+    """
 
     failures: int
     at_least: bool
+    defeated_by: tuple[int, ...] = field(default=(), compare=False)
 
 
 def minimal_cut_sets(
@@ -66,79 +74,151 @@ def minimal_cut_sets(
 ) -> MinimalCutSets:
     """The minimal cut sets of up to `order` (1 to 4) nodes, the `most` most likely of them.
 
-    Where the diagram of an order has more than `node_limit` nodes, or so many that it would take longer than `seconds`,
-    those of a lower order are given.
+    Where `node_limit` (see `cut_sets_by_order`) or `seconds` do not suffice for an order, those below it are given.
     """
     if not 1 <= order <= HIGHEST_ORDER:
         raise ValueError(f"cut sets of order {order} were asked for; 1 to {HIGHEST_ORDER} can be")
-    reduction = closure if isinstance(closure, Reduction) else Reduction.of(closure)
+    reduction = _reduction(closure)
     single = np.flatnonzero(reduction.single_points).astype(np.int32)
-    counts = [len(single)]
+    counts, listed_all = [len(single)], True
     found: list[Iterator[CutSet]] = [_expanded([single], unavailability)]
-    complete, listed_all = 1, True
-    if order > 1 and (diagram := _diagram(reduction, order, node_limit, seconds)) is not None:
-        parts = list(reduction.parts())
-        sizes = np.array([len(parts[node]) for node in diagram.node_of], np.int32)
-        counts += diagram.count(sizes)[2:]
-        likely, listed_all = _likeliest(diagram, reduction, unavailability, most)
+    parts = list(reduction.parts()) if order > 1 else []
+    for sets in cut_sets_by_order(reduction, order, node_limit=node_limit, seconds=seconds):
+        counts.append(sets.count)
+        listed_all &= sets.all_listed
         found += [
-            _expanded([parts[diagram.node_of[element]] for element in row if element >= 0], unavailability)
-            for row in likely
+            _expanded([parts[node] for node in row], unavailability)
+            for row in _likeliest(sets.rows, reduction, unavailability, most).tolist()
         ]
-        complete = diagram.order
     merged = heapq.merge(
         *found, key=lambda cut_set: (-cut_set.probability, len(cut_set.nodes), cut_set.nodes)
     )
-    sets = tuple(cut_set for cut_set, _ in zip(merged, range(most), strict=False))
-    truncated = len(sets) < sum(counts) or not listed_all
-    return MinimalCutSets(sets, tuple(counts), truncated, complete)
+    given = tuple(cut_set for cut_set, _ in zip(merged, range(most), strict=False))
+    return MinimalCutSets(given, tuple(counts), len(given) < sum(counts) or not listed_all, len(counts))
 
 
-def redundancy_margin(closure: Closure | Reduction, *, node_limit: int = NODE_LIMIT) -> Margin:
+def redundancy_margin(
+    closure: Closure | Reduction,
+    *,
+    node_limit: int = NODE_LIMIT,
+    seconds: float = math.inf,
+    patience: Callable[[], None] = lambda: None,
+) -> Margin:
     """How many failures the service survives, whichever CIs but itself fail: exact up to 3, then "4 or more".
 
-    Where the diagrams have more than `node_limit` nodes, what is known: at least so many.
+    Where `node_limit` (see `cut_sets_by_order`) or `seconds` do not suffice, what is known: at least so many.
+    `patience` is called between steps, of some tenths of a second each, and may raise what ends the search.
     """
-    reduction = closure if isinstance(closure, Reduction) else Reduction.of(closure)
+    reduction = _reduction(closure)
     if reduction.single_points.sum() > 1:
-        return Margin(0, at_least=False)
+        return Margin(
+            0, at_least=False, defeated_by=(int(np.flatnonzero(reduction.single_points[1:])[0]) + 1,)
+        )
     if reduction.residue.size == 1:
         return Margin(HIGHEST_MARGIN, at_least=True)
+    paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
+    by_order = cut_sets_by_order(
+        reduction, HIGHEST_MARGIN, node_limit=node_limit, seconds=seconds, any_will_do=True, patience=patience
+    )
+    searched = 1
     for order in range(2, HIGHEST_MARGIN + 1):
         try:
-            diagram = CutDiagram.of(reduction, order, node_limit=node_limit)
-        except TooManyNodes:
-            return Margin(order - 1, at_least=True)
-        if diagram.root:
-            return Margin(order - 1, at_least=False)
+            cut = paths.find_cut(order)
+        except TooManyPathSets:
+            for sets in islice(by_order, order - searched):
+                searched += 1
+                cut = sets.rows[0].tolist() if sets.count else None
+            if searched < order:
+                return Margin(order - 1, at_least=True)
+        if cut is not None:
+            nodes = sorted(int(np.flatnonzero(reduction.part_of == node)[0]) for node in cut)
+            return Margin(order - 1, at_least=False, defeated_by=tuple(nodes))
     return Margin(HIGHEST_MARGIN, at_least=True)
 
 
-def _diagram(reduction: Reduction, order: int, node_limit: int, seconds: float) -> CutDiagram | None:
-    """The diagram of the highest order that is small enough; each takes many times as long as the one before."""
-    found, until = None, time.monotonic() + seconds
-    for wanted in range(2, order + 1):
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderSets:
+    """The cut sets of one order. `rows`: int32[., order], nodes of the residue, each of which stands for its parts;
+    `count`: how many sets of CIs these are; `all_listed`: whether no row is missing."""
+
+    rows: Int32s
+    count: int
+    all_listed: bool
+
+
+def cut_sets_by_order(
+    reduction: Reduction,
+    highest: int,
+    *,
+    node_limit: int = NODE_LIMIT,
+    seconds: float = math.inf,
+    any_will_do: bool = False,
+    patience: Callable[[], None] = lambda: None,
+) -> Iterator[OrderSets]:
+    """The minimal cut sets without single points of failure, of 2 CIs, of 3, ... up to `highest`.
+
+    They are searched for, and where that is too much, taken from a diagram. Ends sooner where `node_limit` or `seconds`
+    do not suffice for that. `any_will_do`, `patience`: see `small_cut_sets`.
+    """
+    until, searched = time.monotonic() + seconds, 1
+    sizes = _sizes(reduction)
+    search = small_cut_sets(reduction.residue, seconds=seconds, any_will_do=any_will_do, patience=patience)
+    for rows in islice(search, highest - 1):
+        searched += 1
+        yield OrderSets(rows, int(sizes[rows].prod(axis=1).sum()), True)
+    yield from cut_sets_of_diagrams(
+        reduction,
+        range(searched + 1, highest + 1),
+        node_limit=node_limit,
+        seconds=until - time.monotonic(),
+        patience=patience,
+    )
+
+
+def cut_sets_of_diagrams(
+    reduction: Reduction,
+    orders: Iterable[int],
+    *,
+    node_limit: int = NODE_LIMIT,
+    seconds: float = math.inf,
+    patience: Callable[[], None] = lambda: None,
+) -> Iterator[OrderSets]:
+    """As `cut_sets_by_order`, whatever the gates, from the diagram of each order; where it is small, that is to say."""
+    until = time.monotonic() + seconds
+    for order in orders:
+        patience()
+        left = until - time.monotonic()
+        if left <= 0:
+            return
         try:
-            left = until - time.monotonic()
-            found = CutDiagram.of(reduction, wanted, node_limit=node_limit, seconds=left)
+            diagram = CutDiagram.of(reduction, order, node_limit=node_limit, seconds=left)
         except TooManyNodes:
-            break
-    return found
+            return
+        listed, all_listed = diagram.sets(min(MOST_LISTED, sum(diagram.count())))
+        rows = diagram.node_of[listed[listed[:, -1] >= 0]]
+        count = diagram.count(_sizes(reduction)[diagram.node_of].astype(np.int32))[order]
+        yield OrderSets(rows, count, all_listed)
 
 
-def _likeliest(
-    diagram: CutDiagram, reduction: Reduction, unavailability: Floats, most: int
-) -> tuple[Int32s, bool]:
-    """The cut sets of the residue among whose expansions the `most` most likely are, and whether all were looked at."""
-    rows, all_listed = diagram.sets(min(MOST_LISTED, sum(diagram.count())))
+def _sizes(reduction: Reduction) -> Int64s:
+    """Of how many nodes of the closure each of the residue is made."""
+    return np.bincount(reduction.part_of[reduction.part_of >= 0], minlength=reduction.residue.size)
+
+
+def _reduction(closure: Closure | Reduction) -> Reduction:
+    return closure if isinstance(closure, Reduction) else Reduction.of(closure)
+
+
+def _likeliest(rows: Int32s, reduction: Reduction, unavailability: Floats, most: int) -> Int32s:
+    """The cut sets of the residue among whose expansions the `most` most likely are."""
+    if len(rows) <= most:
+        return rows
     best = np.zeros(reduction.residue.size)
     inside = reduction.part_of > 0
     np.maximum.at(best, reduction.part_of[inside], unavailability[inside])
-    chances = np.append(best[diagram.node_of], 1.0)[rows].prod(axis=1)  # -1 is the appended one
-    if len(rows) > most:
-        # Each stands for one expansion at least as likely as any of its others.
-        rows = rows[np.argsort(-chances, kind="stable")[:most]]
-    return rows, all_listed
+    # Each stands for one expansion at least as likely as any of its others.
+    chosen: Int32s = rows[np.argsort(-best[rows].prod(axis=1), kind="stable")[:most]]
+    return chosen
 
 
 def _expanded(parts: list[Int32s], unavailability: Floats) -> Iterator[CutSet]:

@@ -6,6 +6,7 @@ Answers are in items, not in numbers of the closure; what costs is computed once
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,10 +68,9 @@ class ServiceNeeds:
         """The closure without what cannot matter; linear in it."""
         return Reduction.of(self.closure)
 
-    @cached_property
-    def margin(self) -> Margin:
-        """How many further failures the service survives, whichever CIs but itself fail."""
-        return redundancy_margin(self.reduction)
+    def margin(self, seconds: float = math.inf) -> Margin:
+        """How many further failures the service survives, whichever CIs but itself fail; see `redundancy_margin`."""
+        return redundancy_margin(self.reduction, seconds=seconds)
 
     @cached_property
     def single_points(self) -> tuple[SinglePoint, ...]:

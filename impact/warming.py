@@ -13,11 +13,12 @@ from cmdb.model.columns import Ids
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyEdge, TopologyItem
 from impact.availability import availability
+from impact.cut_diagram import CutDiagram
 from impact.engine import Engine
 from impact.few_failures import FewFailures
 from impact.importance import importances
 from impact.ranking import Ranking
-from impact.redundancy import minimal_cut_sets
+from impact.redundancy import cut_sets_of_diagrams, minimal_cut_sets
 from impact.service_needs import ServiceNeeds
 
 
@@ -50,8 +51,10 @@ def compile_kernels() -> None:
     importances(needs.reduction, unavailability)
     own = needs.reduction.own_unavailability(unavailability)
     FewFailures.of(needs.reduction.residue, own)
-    minimal_cut_sets(needs.reduction, unavailability)
-    if not needs.margin.failures or needs.single_points:
+    minimal_cut_sets(needs.reduction, unavailability, order=4)
+    list(cut_sets_of_diagrams(needs.reduction, [2]))
+    CutDiagram.of(needs.reduction, 2, own).bounds()
+    if not needs.margin().failures or needs.single_points:
         raise AssertionError("the kernels give wrong answers on this machine")
 
 

@@ -1,6 +1,6 @@
 """Random small closures, and what is true of them by trying every set of failed CIs.
 
-Nothing here uses `impact` but to make the closure: `Truth` is what the engine is held to.
+Nothing here uses `impact` but to make closures and what is left of them: `Truth` is what the engine is held to.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,10 @@ from hypothesis import strategies as st
 from cmdb.model.topology import PlainTopology, TopologyEdge
 from impact.closure import Closure
 from impact.gates import CarryingEdges
+from impact.reduction import Reduction
 from tests.estates import built, estates, gates_by_definition
+
+Drawn: TypeAlias = tuple[Closure, "Truth", npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,45 @@ def bundle(source: str, targets: str, required: int | None = 1, group: str = "g"
 def named(names: str, *edges: list[TopologyEdge]) -> tuple[Closure, Truth]:
     """The closure of the first of the names."""
     return closure_of(built(names, [edge for some in edges for edge in some]), names[0])
+
+
+def truth_of(residue: Closure) -> Truth:
+    """Its truth; a node's name is its number."""
+    gates = {
+        str(node): [
+            ({str(m) for m in residue.gate_members(gate).tolist()}, int(residue.required[gate]))
+            for gate in range(residue.gate_start[node], residue.gate_start[node + 1])
+        ]
+        for node in range(residue.size)
+    }
+    return Truth([str(node) for node in range(residue.size)], gates)
+
+
+@st.composite
+def residues(draw: st.DrawFn) -> Drawn:
+    """The residue of a closure, its truth, and a figure per node."""
+    residue = Reduction.of(draw(closures(8))[0]).residue
+    own = draw(chances(residue.size))
+    own[0] = 0.0
+    return residue, truth_of(residue), own
+
+
+@st.composite
+def entangled(draw: st.DrawFn) -> Drawn:
+    """A service whose gates nearly all have spares, so that it takes several failures; half of its nodes never fail."""
+    chance = draw(st.randoms(use_true_random=False))
+    names = "sabcdefghi"
+    edges = []
+    for place, name in enumerate(names):
+        for gate in range(chance.choice([0, 1, 1, 2]) if place else 1):
+            others = [other for other in names[1:] if other != name]
+            later = [other for other in names[place + 1 :] if other != name]
+            among = later if len(later) > 3 and chance.random() < 0.7 else others
+            size = chance.choice([2, 2, 3, 3, 4])
+            required = chance.choice([1, 1, 1, size - 1])
+            edges.append(bundle(name, "".join(chance.sample(among, size)), required, group=f"g{gate}"))
+    closure, _ = named(names, *edges)
+    residue = Reduction.of(closure).residue
+    own = np.array([chance.choice([0.0, 10 ** chance.uniform(-4, -1.5)]) for _ in range(residue.size)])
+    own[0] = 0.0
+    return residue, truth_of(residue), own

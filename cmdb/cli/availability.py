@@ -24,7 +24,7 @@ query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
     predicted { lower upper exact unavailability relativeWidth hoursDownAYear gates components }
     target
     figures { basis count }
-    redundancyMargin { failures atLeast }
+    redundancyMargin { failures atLeast defeatedBy { id class name } }
     singlePointCount
     singlePointsOfFailure(first: $first) {
       item { id class name } dominating { id class name } defeats
@@ -138,11 +138,19 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text.assemble(
         f"It needs {plural(answer['needs'], 'item')}; ",
         (plural(points, "single point") + " of failure", "bold red" if points else "green"),
-        f"; it {survives}.",
+        f"; it {survives}{_but_not(margin['defeatedBy'])}.",
     )
     assumed = sum(figure["count"] for figure in answer["figures"] if figure["basis"] in _ASSUMPTIONS)
     known = sum(figure["count"] for figure in answer["figures"]) - assumed
     yield Text(f"Of the figures {known:,} are declared or measured, {assumed:,} assumed.", style="dim")
+
+
+def _but_not(defeated_by: Sequence[Mapping[str, Any]]) -> str:
+    """Which failures it does not survive; a single one is in a table of its own."""
+    if len(defeated_by) < 2:
+        return ""
+    *others, last = (shown(item["name"]) for item in defeated_by)
+    return f", but not {', '.join(others)} and {last} together"
 
 
 def _single_points(answer: Mapping[str, Any]) -> Table:

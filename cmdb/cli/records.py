@@ -356,13 +356,15 @@ class CheckRecord(TypedDict):
 
 class StandingRecord(TypedDict):
     """An event of `cmdb watch`. `entered`, `left`: of the items that take the service down by failing alone, since the
-    event before; `survives`: further failures, whichever they are, or more if `survives_at_least`."""
+    event before; `survives`: further failures, whichever they are, or more if `survives_at_least`; `defeated_by`: one
+    more items than it survives, which take it down together."""
 
     service: ItemRecord
     revision: int
     single_points: int
     survives: int
     survives_at_least: bool
+    defeated_by: list[ItemRecord]
     entered: list[ItemRecord]
     left: list[ItemRecord]
     truncated: bool

@@ -18,7 +18,7 @@ from cmdb.cli.terminal import plural, shown, survival
 WATCH = """
 subscription Watch($service: ID!) {
   serviceWatch(service: $service) {
-    revision singlePoints truncated margin { failures atLeast }
+    revision singlePoints truncated margin { failures atLeast defeatedBy { id class name layer lifecycle } }
     entered { id class name layer lifecycle }
     left { id class name layer lifecycle }
   }
@@ -61,6 +61,7 @@ def standing_record(service: ItemRecord, standing: Mapping[str, Any]) -> Standin
         "single_points": standing["singlePoints"],
         "survives": standing["margin"]["failures"],
         "survives_at_least": standing["margin"]["atLeast"],
+        "defeated_by": [item_record(item) for item in standing["margin"]["defeatedBy"]],
         "entered": [item_record(item) for item in standing["entered"]],
         "left": [item_record(item) for item in standing["left"]],
         "truncated": standing["truncated"],

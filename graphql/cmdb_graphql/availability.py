@@ -79,8 +79,8 @@ class ServiceAvailabilityType:
     @documented
     async def redundancy_margin(self) -> MarginType:
         """How many further failures it survives, whichever they are."""
-        margin = await asyncio.to_thread(lambda: self.asked.needs.margin)
-        return MarginType.of(margin)
+        margin = await asyncio.to_thread(lambda: self.asked.needs.margin(self.asked.left))
+        return MarginType.of(margin, self.asked.items(margin.defeated_by))
 
     @documented
     async def predicted(self) -> PredictedType:

@@ -86,13 +86,16 @@ class MarginType:
 
     failures: int
     at_least: bool = strawberry.field(
-        description="Whether it may be more: counted up to 3, of very entangled services up to 1 or 2."
+        description="Whether it may be more: 4 or more, or fewer that the time of a request sufficed to be sure of."
+    )
+    defeated_by: list[ItemSummary] = strawberry.field(
+        description="One more items whose failure together takes the service down; none where it may survive more."
     )
 
     @classmethod
-    def of(cls, margin: Margin) -> Self:
+    def of(cls, margin: Margin, defeated_by: list[ItemSummary]) -> Self:
         """The same for GraphQL."""
-        return cls(failures=margin.failures, at_least=margin.at_least)
+        return cls(failures=margin.failures, at_least=margin.at_least, defeated_by=defeated_by)
 
 
 @strawberry.type(name="PredictedAvailability", description="Between `lower` and `upper`, proved.")

@@ -203,7 +203,7 @@ class ServiceStanding:
         left = [then[item] for item in sorted(then.keys() - now.keys())]
         return cls(
             revision=Long(standing.revision),
-            margin=MarginType.of(standing.margin),
+            margin=MarginType.of(standing.margin, [_summary(item) for item in standing.defeated_by]),
             single_points=len(now),
             entered=[_summary(item) for item in entered[:MAX_LISTED]],
             left=[_summary(item) for item in left[:MAX_LISTED]],

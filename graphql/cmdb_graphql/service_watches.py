@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -37,11 +37,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.watches")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a service stands: the items that take it down alone, by their ids, and its margin; true of `revision`."""
+    """How a service stands, true of `revision`: the items that take it down alone, by their ids, its margin, and one
+    more items than that which take it down together."""
 
     revision: int
     margin: Margin
     single_points: Mapping[str, TopologyItem]
+    defeated_by: tuple[TopologyItem, ...] = ()
 
     def equals(self, other: Standing) -> bool:
         """Whether nothing differs but the revision."""
@@ -134,7 +136,7 @@ class _Watch:
         if standing is None:
             return None
         if not self._stale.is_set() and self._needed is not None:  # what came since did not touch it
-            standing = Standing(self._newest.revision, standing.margin, standing.single_points)
+            standing = replace(standing, revision=self._newest.revision)
         return standing if standing.revision >= since else None
 
     def moved(self, topology: PackedTopology) -> None:
@@ -188,7 +190,9 @@ def _find(topology: PackedTopology, service: str) -> tuple[Standing, Int32s]:
     needs = ServiceNeeds.of(topology, service)
     alone = needs.numbers[needs.reduction.single_points]
     items = [topology.item(number) for number in alone.tolist() if number != needs.numbers[0]]
-    standing = Standing(topology.revision, needs.margin, {item.id: item for item in items})
+    margin = needs.margin()
+    defeating = tuple(topology.item(number) for number in needs.numbers[[*margin.defeated_by]].tolist())
+    standing = Standing(topology.revision, margin, {item.id: item for item in items}, defeating)
     return standing, np.sort(needs.numbers)
 
 

@@ -11,7 +11,7 @@ from tests.api.conftest import Api
 QUERY = """query Q($service: ID!, $asOf: AsOf) { serviceAvailability(service: $service, asOf: $asOf) {
   revision needs target service { name }
   predicted { lower upper exact unavailability hoursDownAYear singlePoints }
-  figures { basis count } redundancyMargin { failures atLeast }
+  figures { basis count } redundancyMargin { failures atLeast defeatedBy { name } }
   singlePointCount singlePointsOfFailure { item { name } dominating { name } defeats }
   cutSets(order: 2) { sets { items { name } probability } counts truncated completeOrder }
   components { item { name } unavailability basis birnbaum criticality raw rrw }
@@ -51,7 +51,7 @@ async def test_the_prediction_is_plain_arithmetic_on_declared_figures(api: Api) 
     assert answer["needs"] == 3
     assert answer["target"] == 0.95
     assert answer["figures"] == [{"basis": "DECLARED_AVAILABILITY", "count": 4}]
-    assert answer["redundancyMargin"] == {"failures": 0, "atLeast": False}
+    assert answer["redundancyMargin"] == {"failures": 0, "atLeast": False, "defeatedBy": [{"name": "db"}]}
     assert answer["singlePointsOfFailure"] == [
         {"item": {"name": "db"}, "dominating": {"name": "Ordering"}, "defeats": None}
     ]

@@ -17,7 +17,7 @@ from tests.api.conftest import Api
 from tests.api.test_impact import redundant_shop
 
 WATCH = """subscription W($service: ID!) { serviceWatch(service: $service) {
-  revision margin { failures atLeast } singlePoints entered { name } left { name } truncated } }"""
+  revision margin { failures atLeast defeatedBy { name } } singlePoints entered { name } left { name } truncated } }"""
 
 
 @asynccontextmanager
@@ -91,11 +91,12 @@ async def test_the_present_comes_first_then_every_change(following: Api, address
     ids = await redundant_shop(following)
     async with watching(following, address, ids["shop"]) as socket:
         first = await event(socket)
-        assert first["margin"] == {"failures": 1, "atLeast": False}
+        assert (first["margin"]["failures"], first["margin"]["atLeast"]) == (1, False)
+        assert names(first["margin"]["defeatedBy"]) == {"a", "b"}
         assert (first["singlePoints"], first["entered"], first["left"]) == (0, [], [])
         revision = await second_server(following, ids, there=False)
         second = await event(socket)
-        assert second["margin"] == {"failures": 0, "atLeast": False}
+        assert second["margin"] == {"failures": 0, "atLeast": False, "defeatedBy": [{"name": "a"}]}
         assert (names(second["entered"]), second["left"], second["revision"]) == ({"a"}, [], revision)
         await second_server(following, ids, there=True)
         third = await event(socket)

@@ -14,31 +14,9 @@ from impact import few_failures
 from impact.closure import Closure
 from impact.few_failures import FewFailures
 from impact.reduction import Reduction
-from tests.closures import Truth, bundle, chances, closures, named
+from tests.closures import Drawn, Truth, bundle, chances, entangled, named, residues
 
 compiled_on_first_use = settings(deadline=None, max_examples=300)
-Drawn = tuple[Closure, Truth, npt.NDArray[np.float64]]
-
-
-@st.composite
-def residues(draw: st.DrawFn) -> Drawn:
-    """The residue of a closure, its truth, and a figure per node."""
-    residue = Reduction.of(draw(closures(8))[0]).residue
-    own = draw(chances(residue.size))
-    own[0] = 0.0
-    return residue, truth_of(residue), own
-
-
-def truth_of(residue: Closure) -> Truth:
-    """Its truth; a node's name is its number."""
-    gates = {
-        str(node): [
-            ({str(m) for m in residue.gate_members(gate).tolist()}, int(residue.required[gate]))
-            for gate in range(residue.gate_start[node], residue.gate_start[node + 1])
-        ]
-        for node in range(residue.size)
-    }
-    return Truth([str(node) for node in range(residue.size)], gates)
 
 
 def found(
@@ -131,26 +109,6 @@ def test_what_needs_more_than_two_failures_is_bounded(
     own = np.array([0.0 if name in "sab" else 0.3 if name == "z" else 1e-3 for name in truth.names])
     few = found(closure, own, allowed)
     assert few.least <= truth.unavailability(own) <= few.most * (1 + 1e-9)
-
-
-@st.composite
-def entangled(draw: st.DrawFn) -> Drawn:
-    """A service whose gates nearly all have spares, so that it takes several failures; half of its nodes never fail."""
-    chance = draw(st.randoms(use_true_random=False))
-    names = "sabcdefghi"
-    edges = []
-    for place, name in enumerate(names):
-        for gate in range(chance.choice([0, 1, 1, 2]) if place else 1):
-            others = [other for other in names[1:] if other != name]
-            later = [other for other in names[place + 1 :] if other != name]
-            among = later if len(later) > 3 and chance.random() < 0.7 else others
-            size = chance.choice([2, 2, 3, 3, 4])
-            edges.append(bundle(name, "".join(chance.sample(among, size)), group=f"g{gate}"))
-    closure, _ = named(names, *edges)
-    residue = Reduction.of(closure).residue
-    own = np.array([chance.choice([0.0, 10 ** chance.uniform(-4, -1.5)]) for _ in range(residue.size)])
-    own[0] = 0.0
-    return residue, truth_of(residue), own
 
 
 @settings(deadline=None, max_examples=150)

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impact import cut_diagram
+from impact import cut_diagram, effects, path_sets
 from impact.closure import Closure
 from impact.redundancy import Margin, minimal_cut_sets, redundancy_margin
-from tests.closures import Truth, bundle, chances, closures, named
+from tests.closures import Drawn, Truth, bundle, chances, closures, named
 
 compiled_on_first_use = settings(deadline=None)
-Drawn = tuple[Closure, Truth, npt.NDArray[np.float64]]
 
 
 @st.composite
@@ -21,11 +22,34 @@ def figured(draw: st.DrawFn) -> Drawn:
     return closure, truth, draw(chances(closure.size))
 
 
+@contextmanager
+def by_search() -> Iterator[None]:
+    """As where path sets do not tell soon how many failures it takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(path_sets, "MOST_WORK", 0)
+        yield
+
+
+@contextmanager
+def by_diagram() -> Iterator[None]:
+    """As where a gate with spares has too many members for the search, too."""
+    with by_search(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(effects, "WIDEST_GATE", 1)
+        patch.setattr(cut_diagram, "_FIRST_IN_TIME", 4)
+        yield
+
+
+WAYS = pytest.mark.parametrize("way", [by_search, by_diagram])
+Way = Callable[[], AbstractContextManager[None]]
+
+
+@WAYS
 @compiled_on_first_use
 @given(figured(), st.integers(1, 4))
-def test_cut_sets_are_the_minimal_sets_that_take_the_service_down(drawn: Drawn, order: int) -> None:
+def test_cut_sets_are_the_minimal_sets_that_take_the_service_down(way: Way, drawn: Drawn, order: int) -> None:
     closure, truth, q = drawn
-    found = minimal_cut_sets(closure, q, order=order)
+    with way():
+        found = minimal_cut_sets(closure, q, order=order)
     expected = {cut for cut in truth.cut_sets() if len(cut) <= order}
     assert {frozenset(cut.nodes) for cut in found.sets} == expected
     assert len(found.sets) == len(expected)
@@ -35,12 +59,14 @@ def test_cut_sets_are_the_minimal_sets_that_take_the_service_down(drawn: Drawn, 
         assert cut.probability == pytest.approx(np.prod(q[list(cut.nodes)]))
 
 
+@WAYS
 @compiled_on_first_use
 @given(figured(), st.integers(1, 5))
-def test_a_bounded_answer_has_the_most_likely_ones(drawn: Drawn, most: int) -> None:
+def test_a_bounded_answer_has_the_most_likely_ones(way: Way, drawn: Drawn, most: int) -> None:
     closure, _, q = drawn
-    every = minimal_cut_sets(closure, q, order=3)
-    some = minimal_cut_sets(closure, q, order=3, most=most)
+    with way():
+        every = minimal_cut_sets(closure, q, order=3)
+        some = minimal_cut_sets(closure, q, order=3, most=most)
     assert [cut.probability for cut in some.sets] == pytest.approx(
         [cut.probability for cut in every.sets[:most]]
     )
@@ -48,12 +74,12 @@ def test_a_bounded_answer_has_the_most_likely_ones(drawn: Drawn, most: int) -> N
     assert some.counts == every.counts
 
 
+@WAYS
 @compiled_on_first_use
 @given(figured(), st.integers(2, 4))
-def test_without_time_for_more_nodes_the_answer_is_of_a_lower_order(drawn: Drawn, order: int) -> None:
+def test_without_time_for_more_the_answer_is_of_a_lower_order(way: Way, drawn: Drawn, order: int) -> None:
     closure, _, q = drawn
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cut_diagram, "_FIRST_IN_TIME", 4)
+    with way():
         patient = minimal_cut_sets(closure, q, order=order, seconds=600)
         hasty = minimal_cut_sets(closure, q, order=order, seconds=0)
     assert patient == minimal_cut_sets(closure, q, order=order)
@@ -64,20 +90,26 @@ def test_without_time_for_more_nodes_the_answer_is_of_a_lower_order(drawn: Drawn
 def test_a_time_that_is_over_is_said() -> None:
     closure, _ = named("sabcd", bundle("s", "abcd", 2))
     q = np.full(closure.size, 0.1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cut_diagram, "_FIRST_IN_TIME", 4)
+    assert minimal_cut_sets(closure, q, order=4, seconds=0).complete_order == 2  # pairs come before the time
+    assert redundancy_margin(closure, seconds=0) == Margin(2, at_least=True)  # the truth: exactly 2
+    with by_diagram():
         assert minimal_cut_sets(closure, q, order=4, seconds=0).complete_order == 1
 
 
+@pytest.mark.parametrize("way", [nullcontext, by_search, by_diagram])
 @compiled_on_first_use
 @given(closures())
-def test_the_margin_is_the_smallest_cut_set_less_one(drawn: tuple[Closure, Truth]) -> None:
+def test_the_margin_is_the_smallest_cut_set_less_one(way: Way, drawn: tuple[Closure, Truth]) -> None:
     closure, truth = drawn
     sizes = [len(cut) for cut in truth.cut_sets() if cut != {0}]
     expected = (
         Margin(min(sizes) - 1, at_least=False) if sizes and min(sizes) <= 4 else Margin(4, at_least=True)
     )
-    assert redundancy_margin(closure) == expected
+    with way():
+        margin = redundancy_margin(closure)
+    assert margin == expected
+    assert len(margin.defeated_by) == (0 if margin.at_least else margin.failures + 1)
+    assert margin.at_least or truth.falls(frozenset(margin.defeated_by) - {0})
 
 
 @pytest.mark.parametrize("required", [1, 2, 3, 4])
@@ -102,8 +134,9 @@ def test_a_set_that_stands_for_several_is_counted_as_several() -> None:
 
 def test_where_the_diagram_has_no_room_lower_orders_are_given_and_the_margin_is_a_bound() -> None:
     closure, _ = named("sabcd", bundle("s", "ab"), bundle("a", "cd", 1, "h"))
-    assert minimal_cut_sets(closure, np.full(5, 1e-3), order=3, node_limit=3).complete_order == 1
-    assert redundancy_margin(closure, node_limit=3) == Margin(1, at_least=True)
+    with by_diagram():
+        assert minimal_cut_sets(closure, np.full(5, 1e-3), order=3, node_limit=3).complete_order == 1
+        assert redundancy_margin(closure, node_limit=3) == Margin(1, at_least=True)
 
 
 def test_orders_that_cannot_be_are_refused() -> None:

@@ -104,4 +104,4 @@ def test_a_common_cause_behind_a_redundant_group_is_told_with_the_group() -> Non
         ("rack", "shop", "g0"),
         ("room", "rack", None),
     ]
-    assert needs.margin.failures == 0
+    assert needs.margin().failures == 0
