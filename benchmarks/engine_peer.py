@@ -17,36 +17,11 @@ from cmdb.model.packed_topology import PackedTopology
 from impact.engine import Engine
 from impact.failure_kernels import walk
 from impact.propagation import SERVICE_CLASSES
+from impact.ways import ServiceWays
 
 REPEATED: Final = 9
 """So many times the engine is asked a question of which the median is kept; a peer, which takes longer, three times."""
 _NOBODY: Numbers = np.empty(0, np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """How a failure comes to each service: `hops[h]` is where the path of each is after h hops, the failed at its end.
-
-    `services`: int32[s]; `distances`: int64[s]; `hops`: int32[longest + 1, s].
-    """
-
-    topology: PackedTopology
-    services: Numbers
-    distances: npt.NDArray[np.int64]
-    hops: Numbers
-
-    def broken(self) -> int:
-        """How many paths have a hop over which no failure is carried, or another length than the distance."""
-        below, above = self.hops[:-1], self.hops[1:]
-        near, far = self.topology.hops(np.unique(below), lambda label: label.strength is not None)
-        there = np.isin(_pairs(below, above), _pairs(near, far)) | (below == above)
-        lengths = np.count_nonzero(below != above, axis=0)
-        return int(np.count_nonzero(~there.all(axis=0) | (lengths != self.distances)))
-
-
-def _pairs(near: Numbers, far: Numbers) -> npt.NDArray[np.int64]:
-    pairs: npt.NDArray[np.int64] = near.astype(np.int64) << 32 | far
-    return pairs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,18 +63,23 @@ class EnginePeer:
             seconds = time.perf_counter() - begun
         return Walk(np.sort(self.number[nodes]), seconds)
 
-    def service_paths(self, failed: int) -> Paths:
-        """Every service that one failure reaches, with its distance and a shortest path."""
-        start = self.topology.known(self.ids[failed])
-        graph = self.engine.graph(self.topology)
-        with self.engine.workspace() as workspace:
-            scratch = workspace.scratch(graph)
-            nodes, levels, causes = walk(
-                tuple(graph.arrays), tuple(scratch), np.array([start], np.int32), _NOBODY, True
-            )
-        places = np.flatnonzero(self.topology.flags(nodes, lambda kind: kind.class_name in SERVICE_CLASSES))
-        distances = np.searchsorted(levels, places, side="right") - 1
-        hops = [places]
-        for _ in range(int(distances.max(initial=0))):
-            hops.append(causes[hops[-1]].astype(np.int64))
-        return Paths(self.topology, nodes[places], distances, nodes[np.stack(hops)])
+    def service_ways(self, failed: int) -> ServiceWays:
+        """Every service that one failure reaches, with its distance and a shortest way, as the product asks."""
+        return self.engine.service_ways(
+            self.topology,
+            self.topology.known(self.ids[failed]),
+            lambda kind: kind.class_name in SERVICE_CLASSES,
+        )
+
+    def broken(self, ways: ServiceWays) -> int:
+        """How many ways have a hop over which no failure is carried, or another length than the distance."""
+        below, above = ways.hops[:-1], ways.hops[1:]
+        near, far = self.topology.hops(np.unique(below), lambda label: label.strength is not None)
+        there = np.isin(_pairs(below, above), _pairs(near, far)) | (below == above)
+        lengths = np.count_nonzero(below != above, axis=0)
+        return int(np.count_nonzero(~there.all(axis=0) | (lengths != ways.distances)))
+
+
+def _pairs(near: Numbers, far: Numbers) -> npt.NDArray[np.int64]:
+    pairs: npt.NDArray[np.int64] = near.astype(np.int64) << 32 | far
+    return pairs

@@ -88,7 +88,8 @@ class RankingRecord(TypedDict):
 
 
 class TouchedRecord(TypedDict):
-    """`cmdb touched`: of `count` services that depend on `item` those after the first `offset`; see `behind` above."""
+    """`cmdb touched`: of `count` services that depend on `item` those after the first `offset`; see `behind` above.
+    With --paths: of each of these a shortest chain of dependencies, from the service to the item."""
 
     revision: int
     behind: int
@@ -96,6 +97,7 @@ class TouchedRecord(TypedDict):
     count: int
     offset: int
     services: list[ItemRecord]
+    paths: NotRequired[list[list[ItemRecord]]]
 
 
 class HistoryFigureRecord(TypedDict):

@@ -19,7 +19,7 @@ from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
-from impact.estate_figures import EstateFigures
+from impact.estate_figures import EstateFigures, service_classes
 from impact.ranking import By
 
 Info = strawberry.Info[Context, None]
@@ -86,6 +86,23 @@ class RankingType:
     nodes: list[RankedItem]
 
 
+@strawberry.type(name="ServicePath", description="How the failure of an item may come to a service.")
+class ServicePath:
+    """A way of `impact.ways`."""
+
+    service: ItemSummary
+    distance: int = strawberry.field(description="In hops; 0 for the item itself.")
+    path: list[ItemSummary] = strawberry.field(
+        description="From the service to the item, each depending on the next."
+    )
+
+    @classmethod
+    def of(cls, topology: PackedTopology, way: Sequence[int]) -> Self:
+        """The same for GraphQL."""
+        path = [ItemSummary.of(topology, topology.id_of(number)) for number in way]
+        return cls(service=path[0], distance=len(path) - 1, path=path)
+
+
 @strawberry.type(
     name="ServicesTouched",
     description="The services that depend on an item, directly or not, true of `revision`; redundancy may save some.",
@@ -99,6 +116,27 @@ class ServicesTouched:
     )
     count: int
     services: list[ItemSummary] = strawberry.field(description="In order of ids.")
+    topology: strawberry.Private[PackedTopology]
+    item: strawberry.Private[int]
+
+    @documented
+    async def paths(self, info: Info) -> list[ServicePath]:
+        """How the item's failure may come to each of `services`, in the same order: a shortest chain of
+        dependencies, whatever redundancy saves. Why something is down or at risk, `impact` says.
+        """
+        context, there = info.context, self.topology
+        services = service_classes(context.store.catalogue)
+
+        def found() -> list[ServicePath]:
+            ways = context.services.engine.service_ways(
+                there, self.item, lambda kind: kind.class_name in services
+            )
+            numbers = [there.known(str(service.id)) for service in self.services]
+            return [ServicePath.of(there, ways.to(number)) for number in numbers]
+
+        paths = await asyncio.to_thread(found) if self.services else []
+        context.spend(sum(len(path.path) for path in paths))
+        return paths
 
 
 @strawberry.type
@@ -173,6 +211,8 @@ class RankingQueries:
                 behind=_behind(topology, figures),
                 count=len(numbers),
                 services=[ItemSummary.of(there, there.id_of(number)) for number in shown.tolist()],
+                topology=there,
+                item=there.known(item),
             )
 
         found = await asyncio.to_thread(page)

@@ -82,6 +82,22 @@ async def test_services_touched_are_those_that_depend_on_the_item_whatever_redun
     assert (found["revision"], found["count"]) == (4, 0)
 
 
+async def test_each_service_touched_has_a_chain_of_dependencies_to_the_item(api: Api) -> None:
+    ids = await shops(api)
+    query = """query T($id: ID!, $first: Int, $asOf: AsOf) { servicesTouched(id: $id, first: $first, asOf: $asOf) {
+      services { name } paths { service { name } distance path { name } } } }"""
+    await api.create("Server", name="unrelated")
+    rack = await api.create("Rack", name="rack")
+    await api.relate("LocatedIn", ids["a"], rack)
+    found = (await api.data(query, {"id": rack, "asOf": {"revision": 10}}))["servicesTouched"]
+    assert [path["service"] for path in found["paths"]] == found["services"]
+    chains = {path["service"]["name"]: [hop["name"] for hop in path["path"]] for path in found["paths"]}
+    assert chains == {"shop": ["shop", "a", "rack"], "kiosk": ["kiosk", "a", "rack"]}
+    assert {path["distance"] for path in found["paths"]} == {2}
+    found = (await api.data(query, {"id": rack, "first": 0, "asOf": {"revision": 10}}))["servicesTouched"]
+    assert found == {"services": [], "paths": []}
+
+
 async def test_an_item_that_is_newer_than_the_figures_is_known(api: Api) -> None:
     await shops(api)
     await ranked(api)

@@ -524,7 +524,13 @@ def test_touched_lists_the_services_that_depend_on_an_item(cmdb: Cmdb, tmp_path:
     text = cmdb("touched", "desk-host", "--limit", "2").out
     assert text.startswith("The failure of desk-host touches 3 services")
     assert text.splitlines()[-1] == "… and 1 more"
-    assert cmdb("touched", "net-desk").out.startswith("The failure of net-desk touches 0 services")
+    assert "paths" not in record
+    record = cmdb("touched", "desk-host", "--paths", "--json").json
+    assert [[hop["name"] for hop in path] for path in record["paths"]] == [
+        [service["name"], "desk-host"] for service in record["services"]
+    ]
+    assert "Desk 0 ← desk-host" in cmdb("touched", "desk-host", "--paths").out
+    assert cmdb("touched", "net-desk", "--paths").out.startswith("The failure of net-desk touches 0 services")
     assert names(cmdb("touched", "Desk 1", "--json").json["services"]) == ["Desk 1"]
     assert cmdb("touched", "desk-hots").status == 3
 

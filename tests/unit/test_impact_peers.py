@@ -81,14 +81,14 @@ def test_an_engine_that_forgets_one_ci_is_found_out(small: EstateColumns) -> Non
 
 def test_paths_to_services_lead_from_hop_to_hop_and_a_wrong_one_is_counted(small: EstateColumns) -> None:
     engine, asked = EnginePeer.of(packed(small), small), Questions.about(small)
-    paths = engine.service_paths(asked.hub)
-    assert len(paths.services) > 10
-    assert set(engine.number[paths.hops[-1]].tolist()) == {asked.hub}
-    assert paths.broken() == 0
-    wrong = paths.hops.copy()
-    longest = int(np.argmax(paths.distances))
+    ways = engine.service_ways(asked.hub)
+    assert len(ways.services) > 10
+    assert set(engine.number[ways.hops[-1]].tolist()) == {asked.hub}
+    assert engine.broken(ways) == 0
+    wrong = ways.hops.copy()
+    longest = int(np.argmax(ways.distances))
     wrong[1, longest] = wrong[2, longest]
-    assert replace(paths, hops=wrong).broken() == 1
+    assert engine.broken(replace(ways, hops=wrong)) == 1
 
 
 def test_a_change_is_followed_and_seen(small: EstateColumns, monkeypatch: pytest.MonkeyPatch) -> None:
