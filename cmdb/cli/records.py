@@ -370,3 +370,15 @@ class StandingRecord(TypedDict):
     entered: list[ItemRecord]
     left: list[ItemRecord]
     truncated: bool
+
+
+class FailureStandingRecord(TypedDict):
+    """An event of `cmdb watch --failure`: how many items go down when those that `failed` fail together, they among
+    them, and how many of these are services. `entered`, `left`: of those that go down, since the event before."""
+
+    failed: list[ItemRecord]
+    revision: int
+    down: int
+    services: int
+    entered: list[ItemRecord]
+    left: list[ItemRecord]

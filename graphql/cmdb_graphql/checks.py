@@ -1,13 +1,12 @@
-"""Assertions about the estate, held to it once (`checks`), and the standing question about one service."""
+"""Assertions about the estate, held to it (`checks`)."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Self, TypeVar
 
@@ -17,15 +16,13 @@ from strawberry.types.field import StrawberryField
 from cmdb.errors import BadRequest, DeadlineExceeded
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
-from cmdb.model.topology import TopologyItem
 from cmdb_graphql.access import Action
-from cmdb_graphql.availability_answer import Asked, MarginType
+from cmdb_graphql.availability_answer import Asked
 from cmdb_graphql.context import Context
-from cmdb_graphql.definitions import documented, documented_subscription
+from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
-from cmdb_graphql.service_watches import Standing
 from impact.assertions import parse
 from impact.checks import Classes, check
 from impact.closure import Floats
@@ -39,7 +36,6 @@ T = TypeVar("T")
 
 MAX_TEXT = 65_536
 MAX_ASSERTIONS = 200
-MAX_LISTED = 10_000
 CHECKERS = ThreadPoolExecutor(2, thread_name_prefix="check")
 """Threads of their own: in them checks wait for figures, which those of everybody may be needed to read."""
 LOOK_SECONDS = 0.1
@@ -178,39 +174,6 @@ class CheckReport:
     results: list[CheckResultType] = strawberry.field(description="In the order of the text.")
 
 
-@strawberry.type(
-    name="ServiceStanding", description="How a service stands, and what differs from the last event."
-)
-class ServiceStanding:
-    """An event of `serviceWatch`."""
-
-    revision: Long
-    margin: MarginType
-    single_points: int = strawberry.field(
-        description="How many items take the service down by failing alone."
-    )
-    entered: list[ItemSummary] = strawberry.field(
-        description="Those that do now; in the first event all of them. In order of ids."
-    )
-    left: list[ItemSummary] = strawberry.field(description="Those that did in the last event and do no more.")
-    truncated: bool = strawberry.field(description="Whether a list had more than 10,000 items and was cut.")
-
-    @classmethod
-    def of(cls, standing: Standing, before: Standing | None) -> Self:
-        """The event of a state that follows another."""
-        now, then = standing.single_points, before.single_points if before is not None else {}
-        entered = [now[item] for item in sorted(now.keys() - then.keys())]
-        left = [then[item] for item in sorted(then.keys() - now.keys())]
-        return cls(
-            revision=Long(standing.revision),
-            margin=MarginType.of(standing.margin, [_summary(item) for item in standing.defeated_by]),
-            single_points=len(now),
-            entered=[_summary(item) for item in entered[:MAX_LISTED]],
-            left=[_summary(item) for item in left[:MAX_LISTED]],
-            truncated=max(len(entered), len(left)) > MAX_LISTED,
-        )
-
-
 @strawberry.type
 class CheckQueries:
     """Root fields; each checks the right to read first."""
@@ -265,29 +228,6 @@ class CheckQueries:
         return found
 
 
-@strawberry.type
-class CheckSubscriptions:
-    """Root fields."""
-
-    @documented_subscription
-    async def service_watch(
-        self,
-        info: Info,
-        service: Annotated[strawberry.ID, Described(description="The service, or any other item.")],
-    ) -> AsyncGenerator[ServiceStanding, None]:
-        """How a service stands now, then again whenever an item enters or leaves the set of those that take it
-        down by failing alone, or its redundancy margin changes. Several changes in quick succession may be told as
-        one; the last event always has the last state. Ends with an error when the service is deleted.
-        """
-        context = info.context
-        context.require(Action.READ)
-        before: Standing | None = None
-        async with aclosing(context.services.watches.follow(str(service))) as standings:
-            async for standing in standings:
-                yield ServiceStanding.of(standing, before)
-                before = standing
-
-
 def _awaited(read: Future[T], patience: Callable[[], None]) -> T:
     """What a thread waits for while it has patience; then it is given up."""
     try:
@@ -329,15 +269,4 @@ def _summaries(topology: PackedTopology, items: Iterable[str]) -> list[ItemSumma
     return [ItemSummary.of(topology, item) for item in items]
 
 
-def _summary(item: TopologyItem) -> ItemSummary:
-    return ItemSummary(
-        id=strawberry.ID(item.id),
-        class_name=item.class_name,
-        name=item.name,
-        layer=item.layer,
-        lifecycle=item.lifecycle,
-    )
-
-
 QUERIES: list[StrawberryField] = CheckQueries.__strawberry_definition__.fields  # type: ignore[attr-defined]
-SUBSCRIPTIONS: list[StrawberryField] = CheckSubscriptions.__strawberry_definition__.fields  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from cmdb_graphql.figure_keeper import FigureKeeper
 from cmdb_graphql.limits import Limits
 from cmdb_graphql.loaders import ChangesLoader, ItemLoader, RelatedLoader
 from cmdb_graphql.moments import AsOfInput
-from cmdb_graphql.service_watches import ServiceWatches
+from cmdb_graphql.watches import Watches
 from impact.engine import Engine
 from impact.estate_figures import service_classes
 
@@ -44,7 +44,7 @@ class Services:
     topologies: LiveTopology = field(init=False)
     engine: Engine = field(init=False)
     figures: FigureKeeper = field(init=False)
-    watches: ServiceWatches = field(init=False)
+    watches: Watches = field(init=False)
     views: Views = field(init=False)
     tokens: Tokens = field(init=False)
     authenticator: Authenticator = field(init=False)
@@ -63,7 +63,7 @@ class Services:
         self.topologies.moved.append(self.engine.follow)
         self.figures = FigureKeeper(self.engine, lambda: service_classes(store.catalogue))
         self.topologies.moved.append(self.figures.moved)
-        self.watches = ServiceWatches(self.topologies)
+        self.watches = Watches(self.topologies)
         self.views = Views(store, self.present, self.topologies)
         self.tokens = Tokens(store.connection)
         self.authenticator = Authenticator(self.tokens)

@@ -28,6 +28,7 @@ from cmdb_graphql import (
     ranking,
     reliability,
     tokens,
+    watching,
     weak_points,
 )
 from cmdb_graphql.definitions import object_type
@@ -89,7 +90,7 @@ def build_schema(catalogue: Catalogue) -> strawberry.Schema:
     inputs = DerivedInputs(types, taken)
     mutation = object_type("Mutation", "Everything that can be changed.", mutations(types, inputs))
     subscription = object_type(
-        "Subscription", "What happens, as it happens.", [*feed.SUBSCRIPTIONS, *checks.SUBSCRIPTIONS]
+        "Subscription", "What happens, as it happens.", [*feed.SUBSCRIPTIONS, *watching.SUBSCRIPTIONS]
     )
     try:
         return strawberry.Schema(

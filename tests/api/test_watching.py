@@ -10,9 +10,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from cmdb.cli.client import Access, Client, Refused
-from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
-from cmdb_graphql import service_watches
+from cmdb_graphql import watches as watches_module
+from cmdb_graphql.standing_questions import Needed, ServiceQuestion, ServiceStanding
 from tests.api.conftest import Api
 from tests.api.test_impact import redundant_shop
 
@@ -60,13 +60,13 @@ async def following(api: Api) -> Api:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The revisions of the topologies that a service was computed on."""
     seen: list[int] = []
-    find = service_watches._find
+    find = ServiceQuestion.find
 
-    def counted(topology: PackedTopology, service: str) -> tuple[service_watches.Standing, Int32s]:
+    def counted(question: ServiceQuestion, topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
         seen.append(topology.revision)
-        return find(topology, service)
+        return find(question, topology)
 
-    monkeypatch.setattr(service_watches, "_find", counted)
+    monkeypatch.setattr(ServiceQuestion, "find", counted)
     return seen
 
 
@@ -182,7 +182,7 @@ async def test_unknown_services_too_many_and_strangers_are_refused(
     following: Api, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = await redundant_shop(following)
-    monkeypatch.setattr(service_watches, "MOST_WATCHED", 1)
+    monkeypatch.setattr(watches_module, "MOST_WATCHED", 1)
     agent = await following.token("agent")
     async with watching(following, address, ids["service"]) as socket:
         await event(socket)
@@ -226,3 +226,79 @@ async def test_the_client_says_why_it_may_not_watch(following: Api, address: str
         await asyncio.to_thread(lambda: next(client.subscribe(WATCH, {"service": ids["shop"]})))
     assert refused.value.code == "UNAUTHENTICATED"
     assert "CMDB_TOKEN" in str(refused.value)
+
+
+FAILURE = """subscription F($down: [ID!]!) { failureWatch(down: $down) {
+  revision down services entered { name } left { name } } }"""
+
+
+@asynccontextmanager
+async def watching_failure(
+    api: Api, address: str, *down: str, token: str = ""
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """The frames of a socket that follows what these take down."""
+    async with connect(f"ws://{address}/graphql", subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+        payload = {"authorization": token or api.admin}
+        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(await socket.recv())["type"] == "connection_ack"
+        subscribe = {"query": FAILURE, "variables": {"down": down}}
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": subscribe}))
+
+        async def frames() -> AsyncIterator[dict[str, Any]]:
+            while True:
+                yield await frame(socket)
+
+        yield frames()
+
+
+async def test_what_a_failure_takes_down_is_told_and_every_change_of_it(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    async with watching_failure(following, address, ids["a"]) as frames:
+        first = (await anext(frames))["payload"]["data"]["failureWatch"]
+        assert (first["down"], first["services"], names(first["entered"])) == (1, 0, {"a"})
+        revision = await second_server(following, ids, there=False)
+        second = (await anext(frames))["payload"]["data"]["failureWatch"]
+        assert names(second["entered"]) == {"shop", "Ordering"}
+        assert (second["revision"], second["down"], second["services"], second["left"]) == (
+            revision,
+            3,
+            1,
+            [],
+        )
+        await second_server(following, ids, there=True)
+        third = (await anext(frames))["payload"]["data"]["failureWatch"]
+        assert (third["down"], names(third["left"]), third["entered"]) == (1, {"shop", "Ordering"}, [])
+
+
+async def test_who_may_not_read_and_questions_that_are_none_are_refused(following: Api, address: str) -> None:
+    ids = await redundant_shop(following)
+    agent = await following.token("agent")
+    for down, token, code in (
+        ((ids["a"],), agent, "FORBIDDEN"),
+        ((), "", "BAD_REQUEST"),
+        (tuple(f"{n}" for n in range(101)), "", "BAD_REQUEST"),
+        ((ids["a"], "nobody"), "", "NOT_FOUND"),
+    ):
+        async with watching_failure(following, address, *down, token=token) as frames:
+            received = await anext(frames)
+        assert received["type"] == "error"
+        assert received["payload"][0]["extensions"]["code"] == code
+
+
+async def test_the_command_line_tells_what_a_failure_takes_down(
+    following: Api, cmdb: Callable[..., Awaitable[list[str]]]
+) -> None:
+    ids = await redundant_shop(following)
+    lines = await cmdb("watch", "a", "--failure", "--with", "b", "--events", "1")
+    assert lines[0].endswith("failure of a, b: 4 items down, 1 service among them")
+    assert {line.split()[0] for line in lines[1:]} == {"a", "b", "shop", "Ordering"}
+    watching = asyncio.ensure_future(cmdb("watch", "a", "--failure", "--events", "2", "--json"))
+    await until_watched(following)
+    revision = await second_server(following, ids, there=False)
+    first, second = map(json.loads, await watching)
+    assert (first["down"], first["services"], names(first["failed"])) == (1, 0, {"a"})
+    assert (second["revision"], second["down"], names(second["entered"])) == (
+        revision,
+        3,
+        {"shop", "Ordering"},
+    )
