@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from impact.fault_tree_analysis import analyse
 from impact.mef import import_fault_tree
 from tests.api.conftest import Api
+from tests.api.test_impact import redundant_shop
 
 QUERY = """query Q($service: ID!, $asOf: AsOf) { serviceAvailability(service: $service, asOf: $asOf) {
   revision needs target service { name }
@@ -127,3 +129,35 @@ async def test_the_prediction_rests_on_outages_on_record_as_they_were(api: Api) 
         "DECLARED_AVAILABILITY": 1,
         "CLASS_DEFAULT": 3,
     }
+
+
+async def test_the_command_line_names_failures_that_are_not_survived(
+    api: Api, cmdb: Callable[..., Awaitable[list[str]]]
+) -> None:
+    await redundant_shop(api)
+    lines = await cmdb("availability", "shop", "--order", "4")
+    told = " ".join(line.strip() for line in lines)
+    assert "it survives any 1 further failure, but not a and b together." in told
+    lines = await cmdb("availability", "Ordering")
+    assert "it does not survive every single failure." in " ".join(line.strip() for line in lines)
+
+
+async def test_cut_sets_of_every_order_come_with_names_and_probabilities(api: Api) -> None:
+    service = await api.create("BusinessService", name="Portal", availability=1.0)
+    names = [f"node-{n}" for n in range(5)]
+    for name in names:
+        node = await api.create("Server", name=name, availability=0.9)
+        await api.relate("DependsOn", service, node, group="quorum", required="2")
+    query = """query C($service: ID!, $order: Int!) { serviceAvailability(service: $service) {
+      redundancyMargin { failures atLeast defeatedBy { name } }
+      cutSets(order: $order, first: 3) { sets { items { name } probability } counts completeOrder truncated } } }"""
+    for order in (3, 4):
+        answer = (await api.data(query, {"service": service, "order": order}))["serviceAvailability"]
+        sets = answer["cutSets"]
+        assert (sets["completeOrder"], sets["counts"]) == (order, [1, 0, 0, 5][:order])
+        assert sets["truncated"] is (order == 4)
+    quorum = [{item["name"] for item in cut["items"]} for cut in sets["sets"]]
+    assert all(len(cut) == 4 and cut <= set(names) for cut in quorum)
+    assert all(cut["probability"] == pytest.approx(0.1**4) for cut in sets["sets"])
+    assert (answer["redundancyMargin"]["failures"], answer["redundancyMargin"]["atLeast"]) == (3, False)
+    assert len(answer["redundancyMargin"]["defeatedBy"]) == 4

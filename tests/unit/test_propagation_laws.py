@@ -108,6 +108,9 @@ def test_more_failures_leave_nothing_in_a_better_state(data: st.DataObject) -> N
         assert causes <= {*after.down, *recovered}
     assert set(before.at_risk) <= {*after.at_risk, *after.down}
     assert set(before.states) <= set(after.states)
+    for item, state in before.states.items():
+        if state is State.REDUCED:  # what its gate lost stays down
+            assert after.states[item] is not State.PROTECTED
 
 
 def test_a_degraded_alternative_that_goes_down_altogether_degrades_nobody() -> None:
