@@ -17,11 +17,20 @@ from cmdb.model.packed_topology import PackedTopology
 from impact.engine import Engine
 from impact.failure_kernels import walk
 from impact.propagation import SERVICE_CLASSES
-from impact.ways import ServiceWays
 
 REPEATED: Final = 9
 """So many times the engine is asked a question of which the median is kept; a peer, which takes longer, three times."""
 _NOBODY: Numbers = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceWays:
+    """`services`: int32[s]; `distances`: int32[s]; the way of each from itself on: `along[start[i]:start[i + 1]]`."""
+
+    services: Numbers
+    distances: Numbers
+    start: npt.NDArray[np.int64]
+    along: Numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,19 +74,26 @@ class EnginePeer:
 
     def service_ways(self, failed: int) -> ServiceWays:
         """Every service that one failure reaches, with its distance and a shortest way, as the product asks."""
-        return self.engine.service_ways(
-            self.topology,
-            self.topology.known(self.ids[failed]),
-            lambda kind: kind.class_name in SERVICE_CLASSES,
-        )
+        ways = self.engine.ways_to(self.topology, self.topology.known(self.ids[failed]))
+        services = self.topology.flags(ways.nodes, lambda kind: kind.class_name in SERVICE_CLASSES)
+        places = np.flatnonzero(services)
+        return ServiceWays(ways.nodes[places], ways.distances[places], *ways.along(places))
 
     def broken(self, ways: ServiceWays) -> int:
-        """How many ways have a hop over which no failure is carried, or another length than the distance."""
-        below, above = ways.hops[:-1], ways.hops[1:]
-        near, far = self.topology.hops(np.unique(below), lambda label: label.strength is not None)
-        there = np.isin(_pairs(below, above), _pairs(near, far)) | (below == above)
-        lengths = np.count_nonzero(below != above, axis=0)
-        return int(np.count_nonzero(~there.all(axis=0) | (lengths != ways.distances)))
+        """How many ways have a hop over which no failure is carried, another length than the distance, or do not begin
+        at the service."""
+        below, above = ways.along[:-1], ways.along[1:]
+        near, far = self.topology.hops(np.unique(ways.along), lambda label: label.strength is not None)
+        there = np.isin(_pairs(below, above), _pairs(near, far))
+        there[ways.start[1:-1] - 1] = True  # from one way to the next
+        wrong = np.append(~there, False)
+        lengths = np.diff(ways.start) - 1
+        broken = np.add.reduceat(wrong.astype(np.int64), ways.start[:-1]) > 0
+        return int(
+            np.count_nonzero(
+                broken | (lengths != ways.distances) | (ways.along[ways.start[:-1]] != ways.services)
+            )
+        )
 
 
 def _pairs(near: Numbers, far: Numbers) -> npt.NDArray[np.int64]:

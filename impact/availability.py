@@ -30,7 +30,7 @@ TARGET_WIDTH, LARGE_WIDTH = 1e-3, 1e-2
 The other takes some tenths of a second at 28,000 CIs, and ten times as long to be as narrow as the first, if it can."""
 DIAGRAM_NODES = 4_000_000
 EXACT_SIZE = 250
-"""Nodes of a residue up to which one decision diagram is tried; beyond, none was small."""
+"""Nodes of a residue up to which one decision diagram is tried; beyond, none was small but of wide gates alone."""
 EXACT_NODES = 100_000
 MANY_NODES = 1_000
 """Nodes of a residue beyond which diagrams of cut sets say no more in the time than pairs and triples do."""
@@ -150,11 +150,8 @@ def solve(
         target_width = TARGET_WIDTH if residue.size <= MANY_NODES else LARGE_WIDTH
     if residue.size == 1:
         return Solution(0.0, 0.0, 0.0, np.zeros(1), None)
-    if residue.size <= exact_size:
-        try:
-            return _exactly(residue, own, min(node_limit, EXACT_NODES))
-        except TooManyNodes:
-            pass
+    if residue.size <= exact_size and (exact := _exactly(residue, own, node_limit)) is not None:
+        return exact
     up = log_survival(unavailability[reduction.single_points])
     few = FewFailures.of(
         residue,
@@ -168,6 +165,8 @@ def solve(
         best = Solution(few.least, few.most, estimate, few.derivatives, few.order)
         if residue.size > MANY_NODES or _narrow(best, up, target_width) or (deadline and deadline()):
             return best
+    elif residue.size > exact_size and (exact := _exactly(residue, own, node_limit)) is not None:
+        return exact  # gates too wide for pairs, and little else
     limit = node_limit
     for order in range(1, HIGHEST_ORDER + 1):
         if order == 1 and (few is not None or deadline is None):
@@ -198,13 +197,16 @@ def _better(best: Solution, diagram: CutDiagram, order: int) -> Solution:
     return Solution(least, most, min(max(diagram.weight(), least), most), derivatives, order)
 
 
-def _exactly(residue: Closure, own: Floats, node_limit: int) -> Solution:
-    """By a decision diagram of what takes node 0 down. Raises `TooManyNodes`."""
+def _exactly(residue: Closure, own: Floats, node_limit: int) -> Solution | None:
+    """By a decision diagram of what takes node 0 down; None where it has more nodes than that or `EXACT_NODES`."""
     evaluation = members_first(residue.gate_start, residue.member_start, residue.members)
     variable_of = np.empty(residue.size, np.int32)
     variable_of[evaluation[::-1]] = np.arange(len(evaluation))
-    bdd = Bdd(residue.size, node_limit=node_limit)
-    down = failure_functions(bdd, residue, evaluation, variable_of)
+    bdd = Bdd(residue.size, node_limit=min(node_limit, EXACT_NODES))
+    try:
+        down = failure_functions(bdd, residue, evaluation, variable_of)
+    except TooManyNodes:
+        return None
     probability, derivatives = bdd.birnbaum(down[0], own[evaluation[::-1]])
     of_node = derivatives[variable_of]
     of_node[0] = 0.0
@@ -229,7 +231,9 @@ def failure_functions(bdd: Bdd, residue: Closure, evaluation: Int32s, variable_o
         for node in evaluation.tolist():
             function = down[node]
             for enough, members in gates[node]:
-                broken = bdd.at_least(enough, [down[member] for member in members])
+                # What is tested last is put together first, or all of it would be copied again for each member.
+                tested = sorted((down[member] for member in members), key=bdd.first_variable)
+                broken = bdd.at_least(enough, tested)
                 function = bdd.disjunction(function, broken)
             if function != down[node]:
                 down[node], changed = function, True
@@ -246,4 +250,4 @@ def joined(log_up: float, also_down: float) -> float:
     """The probability of not (up with this logarithm of its probability, and not `also_down`)."""
     if also_down >= 1.0:
         return 1.0
-    return -math.expm1(log_up + math.log1p(-also_down))
+    return 0.0 - math.expm1(log_up + math.log1p(-also_down))

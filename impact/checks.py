@@ -63,6 +63,8 @@ ROUNDING, ROUNDING_EACH = 1e-9, 2.0**-53
 """Floating-point numbers are rounded: an unavailability may be off by such a share, and by so much for each figure."""
 BUDGET_SECONDS = 1.0
 """After so long no further effort begins to make a predicted availability more precise."""
+SURVIVAL_SECONDS = 4.0
+"""For how many failures one service survives, and again for which it does not; hardly any takes a second."""
 
 T = TypeVar("T")
 
@@ -253,7 +255,7 @@ class _Check:
             for point in self._some(progress, ids):
                 progress.add(self._cut_set(needs, (point,), failures), Outcome.FAILED)
             return
-        margin = redundancy_margin(reduction, patience=self.patience)
+        margin = redundancy_margin(reduction, seconds=SURVIVAL_SECONDS, patience=self.patience)
         if margin.failures >= failures:
             return
         if margin.at_least:
@@ -264,7 +266,9 @@ class _Check:
             return
         given = [tuple(self._ids(needs.numbers[[*margin.defeated_by]].tolist()))]
         count = 1  # at least: of so many that they cannot be listed one is known
-        for sets in cut_sets_by_order(reduction, margin.failures + 1, patience=self.patience):
+        for sets in cut_sets_by_order(
+            reduction, margin.failures + 1, seconds=SURVIVAL_SECONDS, patience=self.patience
+        ):
             if sets.count:
                 room = MOST_FINDINGS - len(progress.findings)
                 given, count = self._some_sets(needs, sets.rows[:room]), sets.count

@@ -12,7 +12,16 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from impact.closure import Closure, Floats, Int32s
-from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, Words, fall_alone, find_pairs, turned
+from impact.failing_pairs import (
+    MOST_EFFECTS,
+    WIDEST_GATE,
+    Bools,
+    Int64s,
+    Words,
+    fall_alone,
+    find_pairs,
+    turned,
+)
 from impact.failing_triples import find_triples
 from impact.further_failures import try_triples
 
@@ -63,7 +72,9 @@ class Effects:
         if residue.size > LARGEST or np.any(spared & (sizes > WIDEST_GATE)):
             return None
         gates = residue.gate_start, residue.required, residue.member_start, residue.members
-        fall_start, fallen, touch_start, touched, masks = fall_alone(*gates)
+        fall_start, fallen, touch_start, touched, masks, complete = fall_alone(*gates, MOST_EFFECTS)
+        if not complete:
+            return None
         entry_start, entry_node, entry_place = turned(touch_start, touched, len(sizes))
         wanted = np.zeros(residue.size, np.bool_)
         wanted[residue.members[np.repeat(spared, sizes)]] = True

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
-from cmdb.model.packed_columns import Columns, Kind
+from cmdb.model.packed_columns import Columns
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import Confidence
 from impact.failure_graph import Base, FailureGraph, Workspace
 from impact.gates import Carrying
 from impact.simulation import Impact, simulate_on
-from impact.ways import ServiceWays, service_ways
+from impact.ways import Ways
 
 KEPT_GRAPHS = 8
 """Graphs of other questions (types, confidence, the past) that are kept."""
@@ -133,9 +133,7 @@ class Engine:
         self._idle.append(workspace)
         return impact
 
-    def service_ways(
-        self, topology: PackedTopology, item: int, is_service: Callable[[Kind], bool]
-    ) -> ServiceWays:
-        """The services that depend on an item, each with its distance and a shortest way; see `impact.ways`."""
+    def ways_to(self, topology: PackedTopology, item: int) -> Ways:
+        """How far what depends on the item of this number is from it, and over what; see `impact.ways`."""
         with self.workspace() as workspace:
-            return service_ways(self.graph(topology), workspace, item, is_service)
+            return Ways.to(self.graph(topology), workspace, item)

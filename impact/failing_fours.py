@@ -112,8 +112,11 @@ def fours_of_triples(
     open_start: Int64s,
     open_members: Int32s,
     thirds: tuple[Words, Int32s],
-) -> Int32s:
-    """int32[., 4]: of the sets of a triple and a fourth node those that take the service down, no pair of which does.
+    first_row: int,
+    most: int,
+) -> tuple[Int32s, int]:
+    """int32[., 4]: of the sets of a triple and a fourth node those that take the service down, no pair of which does;
+    and the row to go on with, where more than `most` were tried.
 
     `causes`: what takes each node down alone; `rivals`: what takes the service down together with each node; `thirds`:
     of all triples, see `fresh_thirds`; the rest as `impact.effects` has it, `open_members` for these triples.
@@ -122,7 +125,7 @@ def fours_of_triples(
     owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
     rows = np.empty((1024, 4), np.int32)
-    found = 0
+    found, tried = 0, 0
     down = np.zeros(nodes, np.uint64)
     queue = np.empty(len(required) + 1, np.int32)
     queued = np.zeros(len(required), np.bool_)
@@ -132,7 +135,10 @@ def fours_of_triples(
     asked_for = np.full(nodes, -1, np.int32)
     fourth = np.empty(nodes, np.int32)
     table, links = thirds
-    for row in range(len(triples)):
+    following = first_row
+    while following < len(triples) and tried <= most:
+        row = following
+        following += 1
         if open_start[row] == open_start[row + 1]:
             continue
         a, b, c = triples[row, 0], triples[row, 1], triples[row, 2]
@@ -176,6 +182,7 @@ def fours_of_triples(
                         asked_for[node] = row
                         fourth[count] = node
                         count += 1
+        tried += count
         for begin in range(0, count, 64):
             bits = min(64, count - begin)
             known, filled = 0, 0
@@ -196,7 +203,7 @@ def fours_of_triples(
                     found += 1
             for place in range(known):
                 down[changed[place]], marked[changed[place]] = 0, False
-    return rows[:found]
+    return rows[:found], following
 
 
 @kernel
@@ -213,10 +220,11 @@ def fours_of_pairs(
     pairs: Int32s,
     rivals: tuple[Int64s, Int32s],
     first_gate: int,
+    first_pair: int,
     most: int,
-) -> tuple[Int32s, int]:
+) -> tuple[Int32s, int, int]:
     """int32[., 4]: of the sets of two pairs that take members of one gate down those that take the service down, no
-    pair of which does; and the gate to go on with, where more than `most` were tried.
+    pair of which does; and the gate and the pair of it to go on with, where more than `most` were tried.
 
     `entries`: which nodes touch each gate, and where in `masks` it says which members they take down.
     """
@@ -236,7 +244,7 @@ def fours_of_pairs(
     excluded = np.full(nodes, -1, np.int64)
     stamp = 0
     chosen = np.empty(64, np.int32)
-    gate = first_gate
+    gate, pair = first_gate, first_pair
     while gate < len(required) and tried <= most:
         begin, end = member_start[gate], member_start[gate + 1]
         spare = end - begin - required[gate]
@@ -250,7 +258,7 @@ def fours_of_pairs(
             )
             for entry in range(low, high):
                 single[entries[1][entry]] = 0
-        for pair in range(1, kept):
+        while pair < kept and tried <= most:
             one, other = first[pair], second[pair]
             stamp += 1
             excluded[one] = excluded[other] = stamp
@@ -290,5 +298,7 @@ def fours_of_pairs(
                 for place in range(known):
                     down[changed[place]], marked[changed[place]] = 0, False
                 bits = 0
-        gate += 1
-    return rows[:found], gate
+            pair += 1
+        if pair >= kept:
+            gate, pair = gate + 1, 1
+    return rows[:found], gate, pair

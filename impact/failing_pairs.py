@@ -20,16 +20,19 @@ Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _ONE = np.uint64(1)
+MOST_EFFECTS = 20_000_000
+"""That single failures have together: 4 bytes each; half a second's work."""
 WIDEST_GATE = 64
 """Members of a gate with spares: as many as a word has bits."""
 
 
 @kernel
 def fall_alone(
-    gate_start: Int32s, required: Int32s, member_start: Int32s, members: Int32s
-) -> tuple[Int64s, Int32s, Int64s, Int32s, Words]:
+    gate_start: Int32s, required: Int32s, member_start: Int32s, members: Int32s, most: int
+) -> tuple[Int64s, Int32s, Int64s, Int32s, Words, bool]:
     """(start, nodes) of what falls with each node, itself first, and (start, gates, masks) of the gates with spares
-    that it touches, with a bit for each member that falls. Node 0, the service, is not looked at."""
+    that it touches, with a bit for each member that falls; and whether these are all, not more than `most`. Node 0, the
+    service, is not looked at."""
     nodes = len(gate_start) - 1
     owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
@@ -82,7 +85,9 @@ def fall_alone(
                 touched[t], masks[t] = gate, mask[gate]
                 t += 1
         touch_start[cause + 1] = t
-    return fall_start, fallen[:f], touch_start, touched[:t], masks[:t]
+        if f > most or t > most:
+            return fall_start, fallen[:f], touch_start, touched[:t], masks[:t], False
+    return fall_start, fallen[:f], touch_start, touched[:t], masks[:t], True
 
 
 @kernel

@@ -86,6 +86,7 @@ def try_triples(
     for row in range(len(triples)):
         stamp = np.uint64(row + 1) << _STAMP
         many = 0
+        # What falls with one of the three, and which members gates lose by it.
         for which in range(3):
             cause = triples[row, which]
             for place in range(fall_start[cause], fall_start[cause + 1]):
@@ -100,6 +101,7 @@ def try_triples(
                     many += 1
                 met[gate, 0] += _CAUSE
                 met[gate, 1] |= masks[place]
+        # What falls with two of them.
         for which in range(3):
             one = triples[row, 0] if which else triples[row, 1]
             other = triples[row, which] if which else triples[row, 2]
@@ -112,7 +114,8 @@ def try_triples(
                 if fell_in[node] != row:
                     fell_in[node] = row
                     many = _lose(node, stamp, np.uint64(0), shape, met, gates, many)
-        # From here on whatever falls is a fresh effect, or no member of a gate with spares.
+        # What falls with all three, from the gates that more than one touches: whatever does from here on is a fresh
+        # effect, or no member of a gate with spares.
         at, filled = 0, 0
         for place in range(many):
             gate = gates[place]
@@ -132,6 +135,7 @@ def try_triples(
                     fell_in[owner[gate]] = row
                     queue[filled] = owner[gate]
                     filled += 1
+        # Write down what was found: nothing more of one that is deadly.
         if fell_in[0] == row:
             deadly[row] = True
         else:

@@ -26,13 +26,14 @@ from typing import NamedTuple
 import numpy as np
 
 from impact.closure import Closure, Floats, Int32s, memberships, owners
-from impact.failing_pairs import Bools, Int64s, fall_alone
+from impact.failing_pairs import MOST_EFFECTS, Bools, Int64s, fall_alone
 from impact.kernel import kernel
 
 MOST_WORK = 40_000_000
-"""Nodes, counted again for every path set: some seconds."""
+"""Nodes, counted again for every path set, and a thousand more for it: some seconds."""
 _FIRST_WORK = 10_000_000
 """Before each way of breaking is looked at by itself."""
+_EACH = 1_000
 _MOST_WAYS = 1_000
 _DEAREST = 1e15
 _ROUNDS = 4
@@ -59,7 +60,10 @@ class _Shape(NamedTuple):
 
 
 class PathSets:
-    """Those of a closure whose service does not fail by itself, nor by any single failure."""
+    """Those of a closure whose service does not fail by itself, nor by any single failure.
+
+    Raises `TooManyPathSets` where single failures have too many effects together.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,9 @@ class PathSets:
     ) -> None:
         self._whole = closure
         self._shape = _Shape.of(closure)
-        self._fall_start, self._fallen, *_ = fall_alone(*self._shape[:4])
+        self._fall_start, self._fallen, *_, complete = fall_alone(*self._shape[:4], MOST_EFFECTS)
+        if not complete:
+            raise TooManyPathSets
         self._top = _tops(self._fall_start, self._fallen)
         self._promising = self._told_by_what_falls()
         self._cost = _costs(*self._shape[:4], _ROUNDS)
@@ -144,7 +150,7 @@ class PathSets:
         """How many path sets there are without these, that share no node but such as are held up, `most` at most, as
         far as they are found; and what takes the smallest of them down: of every failure that does so only that which
         takes most down. Best without those `avoided`."""
-        self._work += len(self._top)
+        self._work += len(self._top) + _EACH
         self._patience()
         if self._work > self._most or time.monotonic() >= self._until:
             raise TooManyPathSets

@@ -12,6 +12,7 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -28,6 +29,9 @@ from impact.small_cut_sets import small_cut_sets
 HIGHEST_ORDER = 4
 HIGHEST_MARGIN = 4
 """Of a margin as large as this it is not asked how large it is."""
+MOST_SEARCHED, SMALL_DIAGRAM = 3, 2**17
+"""Sets of more nodes than that can be millions, which take seconds to find one by one: before, a diagram is tried of so
+few nodes that it takes tenths of a second. It is enough where gates have little in common."""
 MOST_LISTED = 2_000_000
 """Cut sets of a diagram among which the most likely are sought."""
 
@@ -116,15 +120,25 @@ def redundancy_margin(
         )
     if reduction.residue.size == 1:
         return Margin(HIGHEST_MARGIN, at_least=True)
-    paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
-    by_order = cut_sets_by_order(
-        reduction, HIGHEST_MARGIN, node_limit=node_limit, seconds=seconds, any_will_do=True, patience=patience
-    )
+    until, paths = time.monotonic() + seconds, None
+    with suppress(TooManyPathSets):
+        paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
+    by_order: Iterator[OrderSets] | None = None
     searched = 1
     for order in range(2, HIGHEST_MARGIN + 1):
         try:
+            if paths is None:
+                raise TooManyPathSets
             cut = paths.find_cut(order)
         except TooManyPathSets:
+            by_order = by_order or cut_sets_by_order(
+                reduction,
+                HIGHEST_MARGIN,
+                node_limit=node_limit,
+                seconds=until - time.monotonic(),
+                any_will_do=True,
+                patience=patience,
+            )
             for sets in islice(by_order, order - searched):
                 searched += 1
                 cut = sets.rows[0].tolist() if sets.count else None
@@ -157,22 +171,40 @@ def cut_sets_by_order(
 ) -> Iterator[OrderSets]:
     """The minimal cut sets without single points of failure, of 2 CIs, of 3, ... up to `highest`.
 
-    They are searched for, and where that is too much, taken from a diagram. Ends sooner where `node_limit` or `seconds`
-    do not suffice for that. `any_will_do`, `patience`: see `small_cut_sets`.
+    They are searched for, and where that is too much, or a small diagram has them, taken from that. Ends sooner where
+    `node_limit` or `seconds` do not suffice for that. `any_will_do`, `patience`: see `small_cut_sets`.
     """
-    until, searched = time.monotonic() + seconds, 1
-    sizes = _sizes(reduction)
+    until = time.monotonic() + seconds
     search = small_cut_sets(reduction.residue, seconds=seconds, any_will_do=any_will_do, patience=patience)
-    for rows in islice(search, highest - 1):
+    return _by_order(reduction, highest, search, node_limit, until, patience)
+
+
+def _by_order(
+    reduction: Reduction,
+    highest: int,
+    search: Iterator[Int32s],
+    node_limit: int,
+    until: float,
+    patience: Callable[[], None],
+) -> Iterator[OrderSets]:
+    sizes, searched = _sizes(reduction), 1
+
+    def diagrams(orders: range, most: int) -> Iterator[OrderSets]:
+        left = until - time.monotonic()
+        return cut_sets_of_diagrams(reduction, orders, node_limit=most, seconds=left, patience=patience)
+
+    for rows in islice(search, min(highest, MOST_SEARCHED) - 1):
         searched += 1
         yield OrderSets(rows, int(sizes[rows].prod(axis=1).sum()), True)
-    yield from cut_sets_of_diagrams(
-        reduction,
-        range(searched + 1, highest + 1),
-        node_limit=node_limit,
-        seconds=until - time.monotonic(),
-        patience=patience,
-    )
+    if searched == MOST_SEARCHED < highest:
+        for sets in diagrams(range(searched + 1, searched + 2), min(node_limit, SMALL_DIAGRAM)):
+            searched += 1
+            yield sets
+    if searched == MOST_SEARCHED < highest:
+        for rows in islice(search, 1):
+            searched += 1
+            yield OrderSets(rows, int(sizes[rows].prod(axis=1).sum()), True)
+    yield from diagrams(range(searched + 1, highest + 1), node_limit)
 
 
 def cut_sets_of_diagrams(

@@ -7,7 +7,7 @@ Answers are in items, not in numbers of the closure; what costs is computed once
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,9 +68,9 @@ class ServiceNeeds:
         """The closure without what cannot matter; linear in it."""
         return Reduction.of(self.closure)
 
-    def margin(self, seconds: float = math.inf) -> Margin:
+    def margin(self, seconds: float = math.inf, patience: Callable[[], None] = lambda: None) -> Margin:
         """How many further failures the service survives, whichever CIs but itself fail; see `redundancy_margin`."""
-        return redundancy_margin(self.reduction, seconds=seconds)
+        return redundancy_margin(self.reduction, seconds=seconds, patience=patience)
 
     @cached_property
     def single_points(self) -> tuple[SinglePoint, ...]:

@@ -25,7 +25,9 @@ _MOST_COMBINATIONS = 1e9
 """See `Effects.combinations`: some seconds."""
 _TRIED_AT_ONCE = 50_000
 """Triples: some tenths of a second's work, after which the time is looked at."""
-_PAIRS_AT_ONCE = 1_000_000
+_FOURS_AT_ONCE = 1_000_000
+_MOST_PAIRS_OF_PAIRS = 1e8
+"""Half a minute."""
 _SORTED_AT_ONCE = 1_000_000
 """Sets found, some of them more than once."""
 _LARGEST_FOR_FOURS = 2**16
@@ -53,10 +55,16 @@ def small_cut_sets(
     there is no time for more. `any_will_do`: once there is a set, no more are looked for. `patience` is called between
     steps, of some tenths of a second each, and may raise what ends the search.
     """
+    return _by_order(residue, time.monotonic() + seconds, any_will_do, patience)
+
+
+def _by_order(
+    residue: Closure, until: float, any_will_do: bool, patience: Callable[[], None]
+) -> Iterator[Int32s]:
     effects = Effects.of(residue)
     if effects is None:
         return
-    search = _Search(effects, time.monotonic() + seconds, any_will_do, patience)
+    search = _Search(effects, until, any_will_do, patience)
     for find in (search.pairs, search.triples, search.fours):
         try:
             found = find()
@@ -86,7 +94,8 @@ class _Search:
         if effects.combinations > _MOST_COMBINATIONS:
             raise _NoMore
         self._look_at_the_time()
-        rows, _, _ = effects.triples(alike, 0.0, math.inf, MOST_TRIED)
+        rows, _, weight = effects.triples(alike, 0.0, math.inf, MOST_TRIED)
+        self._pairs_of_pairs = weight / 0.5**4
         if len(rows) == MOST_TRIED:
             raise _NoMore
         self._triples = self._rows(_distinct(self._keys(rows)), 3)
@@ -102,7 +111,7 @@ class _Search:
         return self._deadly_triples
 
     def fours(self) -> Int32s:
-        if self._effects.size > _LARGEST_FOR_FOURS:
+        if self._effects.size > _LARGEST_FOR_FOURS or self._pairs_of_pairs > _MOST_PAIRS_OF_PAIRS:
             raise _NoMore
         known = np.empty(0, np.uint64)
         fresh: list[Keys] = []
@@ -129,18 +138,22 @@ class _Search:
         thirds = fresh_thirds(self._triples, np.cumsum(fresh_start), fresh)
         start, causes, _ = turned(*falls, effects.size)
         for begin, tried in zip(starts, self._tried, strict=False):
-            self._look_at_the_time()
-            yield fours_of_triples(
-                *effects.gates, falls, touches, (start, causes), effects.pair_start, effects.pairs, rivals,
-                self._triples[begin : begin + len(tried.deadly)], tried.open_start, tried.open_members, thirds,
-            )  # fmt: skip
+            row = 0
+            while row < len(tried.deadly):
+                self._look_at_the_time()
+                rows, row = fours_of_triples(
+                    *effects.gates, falls, touches, (start, causes), effects.pair_start, effects.pairs, rivals,
+                    self._triples[begin : begin + len(tried.deadly)], tried.open_start, tried.open_members,
+                    thirds, row, _FOURS_AT_ONCE,
+                )  # fmt: skip
+                yield rows
         entries = effects.entry_start, effects.entry_node, effects.entry_place
-        gate, gates = 0, len(effects.gates[1])
+        gate, pair, gates = 0, 1, len(effects.gates[1])
         while gate < gates:
             self._look_at_the_time()
-            rows, gate = fours_of_pairs(
+            rows, gate, pair = fours_of_pairs(
                 *effects.gates, falls, touches, entries, effects.masks, effects.pair_start, effects.pairs,
-                rivals, gate, _PAIRS_AT_ONCE,
+                rivals, gate, pair, _FOURS_AT_ONCE,
             )  # fmt: skip
             yield rows
 

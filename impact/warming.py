@@ -44,6 +44,7 @@ def compile_kernels() -> None:
     take_ids(Ids.of([str(UUID(int=1))]), np.zeros(1, np.int32))
     to_networkx(topology)
     flags = np.zeros(topology.size, np.uint8)
+    engine.ways_to(topology, topology.known("rack")).of(np.array([topology.known("shop")], np.int32))
     Ranking.of(engine.graph(topology), flags)
     needs = ServiceNeeds.of(topology, "shop")
     unavailability = np.full(len(needs.numbers), 0.01)

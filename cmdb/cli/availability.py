@@ -30,7 +30,7 @@ query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
       item { id class name } dominating { id class name } defeats
     }
     cutSets(order: $order, first: $first) {
-      sets { items { id class name } probability } counts completeOrder truncated
+      sets { items { id class name } probability } counts order completeOrder truncated
     }
     components(first: $first) {
       item { id class name } unavailability basis birnbaum criticality fussellVesely diagnostic raw rrw
@@ -127,9 +127,13 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
         text.append(f"{_percent(predicted['lower'])} to {_percent(predicted['upper'])}", style="bold")
     text.append(f" of the time: {_hours(predicted['hoursDownAYear'])} down a year")
     if target is not None:
-        met = predicted["lower"] >= target
         text.append(f"; the target of {_percent(target)} is ")
-        text.append("met" if met else "missed", style="green" if met else "bold red")
+        if predicted["lower"] >= target:
+            text.append("met", style="green")
+        elif predicted["upper"] < target:
+            text.append("missed", style="bold red")
+        else:
+            text.append("met or missed within that", style="yellow")
     text.append(f"  (revision {answer['revision']})", style="dim")
     yield text
     margin = answer["redundancyMargin"]
@@ -201,7 +205,8 @@ def _cut_sets(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """Those of several items, likeliest first, and what is not shown of them."""
     together = [cut for cut in found["sets"] if len(cut["items"]) > 1]
     several = sum(found["counts"][1:])
-    if not several and not found["truncated"]:
+    unknown = found["completeOrder"] < found["order"]
+    if not several and not found["truncated"] and not unknown:
         return
     yield Text()
     if together:
@@ -216,6 +221,11 @@ def _cut_sets(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     elif found["truncated"]:
         yield Text(
             f"There are more: the search for sets of up to {plural(order, 'item')} was cut.", style="dim"
+        )
+    if unknown:
+        yield Text(
+            f"Sets of more than {plural(order, 'item')} were not all looked for: that takes longer than a request may.",
+            style="yellow",
         )
 
 

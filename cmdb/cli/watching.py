@@ -106,6 +106,8 @@ def standing_picture(record: StandingRecord, *, is_first: bool) -> Iterator[Rend
         f"; it {survival(record['survives'], at_least=record['survives_at_least'])}",
     )
     yield from _changes(record["entered"], record["left"], is_first)
+    if record["truncated"]:
+        yield Text("    … more than 10,000 entered or left; not all are told", style="dim")
 
 
 def failure_record(failed: Sequence[ItemRecord], standing: Mapping[str, Any]) -> FailureStandingRecord:

@@ -137,12 +137,13 @@ class ServiceAvailabilityType:
                     for cut in sets.sets
                 ],
                 counts=[Long(count) for count in sets.counts],
+                order=order,
                 complete_order=sets.complete_order,
                 truncated=sets.truncated,
             )
 
         shown: CutSetsType = await self.asked.compute(found)
-        self.asked.context.truncated |= shown.truncated
+        self.asked.context.truncated |= shown.truncated or shown.complete_order < order
         return shown
 
     @documented

@@ -154,7 +154,10 @@ class CutSetsType:
 
     sets: list[CutSetType]
     counts: list[Long] = strawberry.field(description="How many there are of each order, from 1 on.")
-    complete_order: int = strawberry.field(description="The order up to which all were looked for.")
+    order: int = strawberry.field(description="The order that was asked for.")
+    complete_order: int = strawberry.field(
+        description="The order up to which all were looked for; lower where the time of a request did not suffice."
+    )
     truncated: bool = strawberry.field(description="Whether there are more up to that order.")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Self
 
+import numpy as np
 import strawberry
 from strawberry.types.field import StrawberryField
 
@@ -19,7 +20,7 @@ from cmdb_graphql.definitions import documented
 from cmdb_graphql.graph import AtLeast, ItemSummary, topology_of
 from cmdb_graphql.moments import AsOfInput
 from cmdb_graphql.scalars import Long
-from impact.estate_figures import EstateFigures, service_classes
+from impact.estate_figures import EstateFigures
 from impact.ranking import By
 
 Info = strawberry.Info[Context, None]
@@ -125,14 +126,11 @@ class ServicesTouched:
         dependencies, whatever redundancy saves. Why something is down or at risk, `impact` says.
         """
         context, there = info.context, self.topology
-        services = service_classes(context.store.catalogue)
 
         def found() -> list[ServicePath]:
-            ways = context.services.engine.service_ways(
-                there, self.item, lambda kind: kind.class_name in services
-            )
-            numbers = [there.known(str(service.id)) for service in self.services]
-            return [ServicePath.of(there, ways.to(number)) for number in numbers]
+            ways = context.services.engine.ways_to(there, self.item)
+            numbers = np.array([there.known(str(service.id)) for service in self.services], np.int32)
+            return [ServicePath.of(there, way) for way in ways.of(numbers)]
 
         paths = await asyncio.to_thread(found) if self.services else []
         context.spend(sum(len(path.path) for path in paths))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -12,12 +12,15 @@ from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyItem
 from cmdb_graphql.errors import Code, Refusal
+from cmdb_graphql.watches import Change
 from impact.engine import Engine
 from impact.propagation import State
 from impact.redundancy import Margin
 from impact.service_needs import ServiceNeeds
 from impact.simulation import CODES
 
+MARGIN_SECONDS = 10.0
+"""For a margin, while other questions that are followed wait; hardly any takes a second."""
 MOST_DOWN = 10_000
 """Items that a failure may take down for that to be followed; each is kept as long as it is."""
 
@@ -31,6 +34,11 @@ class ServiceStanding:
     margin: Margin
     single_points: Mapping[str, TopologyItem]
     defeated_by: tuple[TopologyItem, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many items it names."""
+        return len(self.single_points) + len(self.defeated_by)
 
     def equals(self, other: Self) -> bool:
         """Whether nothing differs but the revision, and the example."""
@@ -52,12 +60,12 @@ class ServiceQuestion:
         """The service."""
         return (self.service,)
 
-    def find(self, topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
+    def find(self, topology: PackedTopology, patience: Callable[[], None]) -> tuple[ServiceStanding, Needed]:
         """How it stands."""
         needs = ServiceNeeds.of(topology, self.service)
         alone = needs.numbers[needs.reduction.single_points]
         items = [topology.item(number) for number in alone.tolist() if number != needs.numbers[0]]
-        margin = needs.margin()
+        margin = needs.margin(MARGIN_SECONDS, patience)
         defeating = tuple(topology.item(n) for n in needs.numbers[[*margin.defeated_by]].tolist())
         standing = ServiceStanding(topology.revision, margin, {item.id: item for item in items}, defeating)
         return standing, Needed(np.sort(needs.numbers))
@@ -69,9 +77,9 @@ class Needed:
 
     numbers: Int32s
 
-    def is_touched_by(self, topology: PackedTopology, sources: Set[int]) -> bool:
-        """Whether one of them is needed."""
-        return _holds(self.numbers, sources)
+    def is_touched_by(self, change: Change) -> bool:
+        """Whether one of them has new edges."""
+        return _holds(self.numbers, change.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,11 @@ class FailureStanding:
 
     revision: int
     down: Mapping[str, TopologyItem]
+
+    @property
+    def size(self) -> int:
+        """How many items it names."""
+        return len(self.down)
 
     def equals(self, other: Self) -> bool:
         """Whether nothing differs but the revision."""
@@ -102,8 +115,9 @@ class FailureQuestion:
         """Those that fail."""
         return tuple(sorted(self.failed))
 
-    def find(self, topology: PackedTopology) -> tuple[FailureStanding, Down]:
+    def find(self, topology: PackedTopology, patience: Callable[[], None]) -> tuple[FailureStanding, Down]:
         """What goes down; refused where that is more than `MOST_DOWN`."""
+        patience()
         impact = self.engine.simulate_failure(topology, self.failed)
         down = impact.nodes[impact.codes == CODES[State.DOWN]]
         if len(down) > MOST_DOWN:
@@ -113,7 +127,8 @@ class FailureQuestion:
                 facts={"limit": "watchedItems", "allowed": MOST_DOWN, "seen": len(down)},
             )
         items = [topology.item(number) for number in down.tolist()]
-        return FailureStanding(topology.revision, {item.id: item for item in items}), Down(np.sort(down))
+        standing = FailureStanding(topology.revision, {item.id: item for item in items})
+        return standing, Down(np.sort(down), standing.down.keys())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,18 +136,12 @@ class Down:
     """What is down: another item can only join it by an edge to one of them. `numbers` ascend."""
 
     numbers: Int32s
+    ids: Set[str]
 
-    def is_touched_by(self, topology: PackedTopology, sources: Set[int]) -> bool:
+    def is_touched_by(self, change: Change) -> bool:
         """Whether one of them is down, or depends on something that is."""
-        if _holds(self.numbers, sources):
-            return True
-        targets = (
-            topology.number_of(edge.target)
-            for source in sources
-            for edge in topology.out.get(source, ())
-            if edge.strength is not None
-        )
-        return _holds(self.numbers, {target for target in targets if target is not None})
+        targets = change.targets
+        return targets is None or _holds(self.numbers, change.sources) or not self.ids.isdisjoint(targets)
 
 
 def _holds(numbers: Int32s, some: Set[int]) -> bool:

@@ -11,7 +11,10 @@ Does not: follow the ledger itself. `LiveTopology` does, and tells of every topo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Set
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Set
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import structlog
@@ -22,8 +25,9 @@ from cmdb.store.topology import LiveTopology
 from cmdb_graphql.errors import Code, Refusal
 from impact.errors import UnknownItems
 
-MOST_WATCHED = 1_000
-"""Questions that are followed at once in this process; each keeps 4 bytes for every item that concerns it."""
+MOST_WATCHED, MOST_KEPT = 1_000, 500_000
+"""Questions that are followed at once in this process, and items that their answers name together: 150 bytes each. A
+question also keeps 4 bytes for every item that concerns it."""
 LARGE_CHANGE = 1_000
 """A change of so many sources is not looked through in the event loop: every question is computed anew."""
 
@@ -37,6 +41,10 @@ class Standing(Protocol):
     def revision(self) -> int:
         """What it is true of."""
 
+    @property
+    def size(self) -> int:
+        """How many items it names."""
+
     def equals(self, other: Self) -> bool:
         """Whether nothing differs but the revision."""
 
@@ -45,14 +53,31 @@ class Standing(Protocol):
 
 
 S = TypeVar("S", bound=Standing)
+T = TypeVar("T")
 S_co = TypeVar("S_co", bound=Standing, covariant=True)
+
+
+@dataclass(frozen=True)
+class Change:
+    """New edges of some items: `sources`, by number in the topology that has them."""
+
+    topology: PackedTopology
+    sources: Set[int]
+
+    @cached_property
+    def targets(self) -> frozenset[str] | None:
+        """What the sources depend on now, by id; None where that is more than `LARGE_CHANGE` edges."""
+        edges = [self.topology.out.get(source, ()) for source in self.sources]
+        if sum(map(len, edges)) > LARGE_CHANGE:
+            return None
+        return frozenset(edge.target for some in edges for edge in some if edge.strength is not None)
 
 
 class Concern(Protocol):
     """Which changes may give another answer."""
 
-    def is_touched_by(self, topology: PackedTopology, sources: Set[int]) -> bool:
-        """Whether new edges of these, in that topology, may."""
+    def is_touched_by(self, change: Change) -> bool:
+        """Whether this one may."""
 
 
 class Question(Protocol[S_co]):
@@ -62,8 +87,9 @@ class Question(Protocol[S_co]):
     def items(self) -> tuple[str, ...]:
         """The items that it is about."""
 
-    def find(self, topology: PackedTopology) -> tuple[S_co, Concern]:
-        """The answer, in a thread. Raises `UnknownItems`, and `Refusal` where it is too large to be followed."""
+    def find(self, topology: PackedTopology, patience: Callable[[], None]) -> tuple[S_co, Concern]:
+        """The answer, in a thread; `patience` is called between steps, and raises where nobody waits any more. Raises
+        `UnknownItems`, and `Refusal` where it is too large to be followed."""
 
     def __hash__(self) -> int:
         """As of a value."""
@@ -92,13 +118,13 @@ class Watches:
             raise UnknownItems(unknown, topology.revision)
         watch = cast("_Watch[S] | None", self._watches.get(question))
         if watch is None or watch.has_ended:
-            if len(self._watches) >= MOST_WATCHED:
+            if len(self._watches) >= MOST_WATCHED and watch is None:
                 raise Refusal(
                     Code.LIMIT_EXCEEDED,
                     f"{MOST_WATCHED} questions are watched already; end another subscription first",
                     facts={"limit": "watchedQuestions", "allowed": MOST_WATCHED, "seen": MOST_WATCHED + 1},
                 )
-            watch = self._watches[question] = _Watch(question, topology, self._computing)
+            watch = self._watches[question] = _Watch(question, topology, self._computing, self._kept)
         watch.followers += 1
         seen: S | None = None
         try:
@@ -118,15 +144,28 @@ class Watches:
                     del self._watches[question]
 
     def _moved(self, topology: PackedTopology) -> None:
+        change = Change(topology, topology.touched)
         for watch in self._watches.values():
-            watch.moved(topology)
+            watch.moved(change)
+
+    def _kept(self) -> int:
+        """How many items all answers name together."""
+        return sum(watch.kept for watch in self._watches.values())
 
 
 class _Watch(Generic[S]):
     """One question that somebody follows. `news` is set, and replaced, whenever something was found out."""
 
-    def __init__(self, question: Question[S], topology: PackedTopology, computing: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        question: Question[S],
+        topology: PackedTopology,
+        computing: asyncio.Semaphore,
+        kept: Callable[[], int],
+    ) -> None:
         self._question = question
+        self._kept_by_all = kept
+        self._left = threading.Event()
         self.followers = 0
         self.news = asyncio.Event()
         self._newest = topology
@@ -138,6 +177,11 @@ class _Watch(Generic[S]):
         self._stale = asyncio.Event()
         self._stale.set()
         self._task = asyncio.create_task(self._keep_up(computing), name="watch")
+
+    @property
+    def kept(self) -> int:
+        """How many items the answer names."""
+        return 0 if self._standing is None else self._standing.size
 
     @property
     def has_ended(self) -> bool:
@@ -160,8 +204,9 @@ class _Watch(Generic[S]):
             standing = standing.at(self._newest.revision)
         return standing if standing.revision >= since else None
 
-    def moved(self, topology: PackedTopology) -> None:
+    def moved(self, change: Change) -> None:
         """Another topology is the present. Looks at what changed and returns at once."""
+        topology = change.topology
         before, self._newest = self._newest, topology
         if self._stale.is_set() or topology is before:
             return
@@ -172,11 +217,12 @@ class _Watch(Generic[S]):
             self._touched_meanwhile |= topology.touched
             if len(self._touched_meanwhile) > LARGE_CHANGE:
                 self._stale.set()
-        elif self._concern.is_touched_by(topology, topology.touched):
+        elif self._concern.is_touched_by(change):
             self._stale.set()
 
     def close(self) -> None:
-        """Stop."""
+        """Stop; what is being computed gives up when it looks, and until then others wait."""
+        self._left.set()
         self._task.cancel()
 
     async def _keep_up(self, computing: asyncio.Semaphore) -> None:
@@ -187,9 +233,19 @@ class _Watch(Generic[S]):
                     self._stale.clear()
                     topology = self._newest
                     self._concern, self._touched_meanwhile = None, set()
-                    self._standing, concern = await asyncio.to_thread(self._question.find, topology)
+                    self._standing, concern = await _to_the_end(
+                        asyncio.to_thread(self._question.find, topology, self._patience)
+                    )
+                if self._kept_by_all() > MOST_KEPT:
+                    self._standing = None
+                    raise Refusal(
+                        Code.LIMIT_EXCEEDED,
+                        f"the answers of all questions that are watched name more than {MOST_KEPT:,} items; end "
+                        "another subscription first",
+                        facts={"limit": "watchedItems", "allowed": MOST_KEPT},
+                    )
                 self._concern = concern
-                if concern.is_touched_by(self._newest, self._touched_meanwhile):
+                if concern.is_touched_by(Change(self._newest, self._touched_meanwhile)):
                     self._stale.set()
                 self._touched_meanwhile = set()
                 self._tell()
@@ -204,6 +260,25 @@ class _Watch(Generic[S]):
             self._failure = error
             self._tell()
 
+    def _patience(self) -> None:
+        if self._left.is_set():
+            raise _NobodyFollows
+
     def _tell(self) -> None:
         news, self.news = self.news, asyncio.Event()
         news.set()
+
+
+class _NobodyFollows(Exception):
+    """What is computed is for nobody any more."""
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work in a thread, also when cancelled: it goes on, and must not do so beside the next."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        task.exception()  # seen
+        raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cmdb_graphql.availability_answer import Asked
 from impact.fault_tree_analysis import analyse
 from impact.mef import import_fault_tree
 from tests.api.conftest import Api
@@ -161,3 +162,21 @@ async def test_cut_sets_of_every_order_come_with_names_and_probabilities(api: Ap
     assert all(cut["probability"] == pytest.approx(0.1**4) for cut in sets["sets"])
     assert (answer["redundancyMargin"]["failures"], answer["redundancyMargin"]["atLeast"]) == (3, False)
     assert len(answer["redundancyMargin"]["defeatedBy"]) == 4
+
+
+async def test_an_order_that_there_was_no_time_for_is_told(
+    api: Api, cmdb: Callable[..., Awaitable[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await api.create("BusinessService", name="Portal")
+    for name in ("one", "two", "three"):
+        node = await api.create("Server", name=name)
+        await api.relate("DependsOn", service, node, group="any", required="1")
+    lines = await cmdb("availability", "Portal", "--order", "4")
+    assert "one + two + three" in " ".join(lines) or "three + two + one" in " ".join(lines)
+    assert not any("not all looked for" in line for line in lines)
+    monkeypatch.setattr(Asked, "left", -1.0)
+    lines = await cmdb("availability", "Portal", "--order", "4")
+    assert any("Sets of more than 2 items were not all looked for" in line for line in lines)
+    query = """query C($id: ID!) { serviceAvailability(service: $id) { cutSets(order: 4) { order completeOrder } } }"""
+    answer = await api.answer(query, {"id": service})
+    assert answer["data"]["serviceAvailability"]["cutSets"] == {"order": 4, "completeOrder": 2}

@@ -62,9 +62,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     find = ServiceQuestion.find
 
-    def counted(question: ServiceQuestion, topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
+    def counted(
+        question: ServiceQuestion, topology: PackedTopology, patience: Callable[[], None]
+    ) -> tuple[ServiceStanding, Needed]:
         seen.append(topology.revision)
-        return find(question, topology)
+        return find(question, topology, patience)
 
     monkeypatch.setattr(ServiceQuestion, "find", counted)
     return seen

@@ -83,12 +83,13 @@ def test_paths_to_services_lead_from_hop_to_hop_and_a_wrong_one_is_counted(small
     engine, asked = EnginePeer.of(packed(small), small), Questions.about(small)
     ways = engine.service_ways(asked.hub)
     assert len(ways.services) > 10
-    assert set(engine.number[ways.hops[-1]].tolist()) == {asked.hub}
+    assert set(engine.number[ways.along[ways.start[1:] - 1]].tolist()) == {asked.hub}
     assert engine.broken(ways) == 0
-    wrong = ways.hops.copy()
-    longest = int(np.argmax(ways.distances))
-    wrong[1, longest] = wrong[2, longest]
-    assert engine.broken(replace(ways, hops=wrong)) == 1
+    wrong = ways.along.copy()
+    begin = int(ways.start[np.argmax(ways.distances)])
+    wrong[begin + 1] = wrong[begin + 2]
+    assert engine.broken(replace(ways, along=wrong)) == 1
+    assert engine.broken(replace(ways, services=ways.services[::-1].copy())) > 1
 
 
 def test_a_change_is_followed_and_seen(small: EstateColumns, monkeypatch: pytest.MonkeyPatch) -> None:

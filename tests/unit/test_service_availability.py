@@ -148,3 +148,30 @@ def test_many_thousands_of_cut_sets_are_no_matter_of_recursion() -> None:
     assert found.least_unavailability <= expected * (1 + 1e-9)
     assert found.most_unavailability >= expected * (1 - 1e-9)
     assert found.relative_width < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("members", "required", "q"),
+    [(100, 60, 4.56e-4), (150, 140, 0.01), (200, 195, 0.05), (300, 297, 4.56e-4)],
+)
+@pytest.mark.parametrize("pair", [0.0, 1e-3])
+def test_a_pool_of_any_width_is_solved_exactly(members: int, required: int, q: float, pair: float) -> None:
+    """Members that fail by themselves: the truth is a binomial sum. Beside it a pair, whose two fail like `pair`."""
+    closure = Closure(
+        np.array([0, 2, *(2 for _ in range(members + 2))], np.int32),
+        np.array([required, 1], np.int32),
+        np.array([0, members, members + 2], np.int32),
+        np.arange(1, members + 3, dtype=np.int32),
+    )
+    found = availability(closure, np.array([0.0, *(q for _ in range(members)), pair, pair]))
+    pool = math.fsum(
+        math.comb(members, down) * q**down * (1 - q) ** (members - down)
+        for down in range(members - required + 1, members + 1)
+    )
+    assert found.exact
+    assert found.estimate == pytest.approx(pool + pair**2 - pool * pair**2, rel=1e-9)
+
+
+def test_what_cannot_be_down_is_never_down_less_than_never() -> None:
+    closure, _ = named("sab", bundle("s", "ab"))
+    assert math.copysign(1.0, availability(closure, np.zeros(3)).estimate) == 1.0

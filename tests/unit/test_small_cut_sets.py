@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.cut_sets import services
-from impact import path_sets, small_cut_sets
+from impact import effects, path_sets, small_cut_sets
+from impact.closure import Closure
+from impact.reduction import Reduction
 from impact.redundancy import (
     Margin,
     cut_sets_by_order,
@@ -36,7 +39,7 @@ def minimal(truth: Truth, size: int) -> list[tuple[int, ...]]:
 def test_the_search_finds_every_minimal_cut_set_once(drawn: Drawn, at_once: int) -> None:
     residue, truth, _ = drawn
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_TRIED_AT_ONCE", "_PAIRS_AT_ONCE", "_SORTED_AT_ONCE"):
+        for name in ("_TRIED_AT_ONCE", "_FOURS_AT_ONCE", "_SORTED_AT_ONCE"):
             patch.setattr(small_cut_sets, name, at_once)
         found = list(small_cut_sets.small_cut_sets(residue))
     assert [[tuple(row) for row in rows.tolist()] for rows in found] == [
@@ -128,3 +131,69 @@ def test_patience_that_ends_ends_the_search() -> None:
     assert len(next(search)) == 0
     with pytest.raises(Enough):
         next(search)
+
+
+def hosts_behind_two_tiers(hosts: int) -> Closure:
+    """A service on one of two members, each on one of two parts, each of which needs that many hosts; a second member
+    pair uses the hosts too, so that none is a part of its user. Sets of four: one host of each part."""
+    members, parts, others = [1, 2], [3, 4, 5, 6], [7, 8]
+    of_part = {part: range(9 + hosts * at, 9 + hosts * (at + 1)) for at, part in enumerate(parts)}
+    nodes: list[list[tuple[list[int], int]]] = [[(members, 1), (others, 1)]]
+    nodes += [[(parts[:2], 1)], [(parts[2:], 1)]]
+    nodes += [[([host], 1) for host in of_part[part]] for part in parts]
+    pairs = list(zip(*(of_part[part] for part in parts), strict=True))
+    nodes += [[(list(some), 1) for some in pairs], [(list(some), 1) for some in pairs]]
+    nodes += [[] for _ in range(4 * hosts)]
+    gates = [gate for node in nodes for gate in node]
+    return Closure(
+        np.cumsum([0, *(len(node) for node in nodes)]).astype(np.int32),
+        np.array([required for _, required in gates], np.int32),
+        np.cumsum([0, *(len(members) for members, _ in gates)]).astype(np.int32),
+        np.array([member for members, _ in gates for member in members], np.int32),
+    )
+
+
+@pytest.mark.parametrize("at_once", [10, 1_000_000])
+def test_one_gate_with_very_many_pairs_is_gone_through_some_at_a_time(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_cut_sets, "_FOURS_AT_ONCE", at_once)
+    monkeypatch.setattr(small_cut_sets, "_SORTED_AT_ONCE", 1_000)
+    closure = hosts_behind_two_tiers(6)
+    looks: list[int] = []
+    *_, fours = small_cut_sets.small_cut_sets(closure, patience=lambda: looks.append(1))
+    behind = fours[(fours >= 9).all(axis=1)]
+    one_of_each = behind[(np.diff((behind - 9) // 6, axis=1) == 1).all(axis=1)]
+    assert len(one_of_each) == 6**4
+    assert (len(looks) > 40) == (at_once == 10)
+    monkeypatch.setattr(small_cut_sets, "MOST_FOUND", 500)
+    assert len(list(small_cut_sets.small_cut_sets(closure))) == 2
+    monkeypatch.setattr(small_cut_sets, "_MOST_PAIRS_OF_PAIRS", 10)
+    looks.clear()
+    assert len(list(small_cut_sets.small_cut_sets(closure, patience=lambda: looks.append(1)))) == 2
+    assert len(looks) < 5
+
+
+def test_the_time_begins_when_it_is_asked_for_and_not_when_the_first_order_is() -> None:
+    closure, _ = named("sabcdef", bundle("s", "abcdef", 3))
+    search = small_cut_sets.small_cut_sets(closure, seconds=0.05)
+    time.sleep(0.1)
+    assert len(list(search)) == 1
+
+
+def test_a_small_diagram_counts_what_would_be_too_many_to_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    reduction = Reduction.of(hosts_behind_two_tiers(6))
+    by_search = [sets.count for sets in cut_sets_by_order(reduction, 4, node_limit=3)]
+    monkeypatch.setattr(small_cut_sets, "MOST_FOUND", 0)
+    assert [sets.count for sets in cut_sets_by_order(reduction, 4)] == by_search
+    assert by_search[2] >= 6**4
+
+
+def test_effects_that_are_too_many_leave_it_to_the_diagram(monkeypatch: pytest.MonkeyPatch) -> None:
+    closure, _ = named("sabcd", bundle("s", "abcd", 2))
+    expected = [sets.count for sets in cut_sets_by_order(Reduction.of(closure), 4)]
+    monkeypatch.setattr(effects, "MOST_EFFECTS", 1)
+    monkeypatch.setattr(path_sets, "MOST_EFFECTS", 1)
+    assert not list(small_cut_sets.small_cut_sets(Reduction.of(closure).residue))
+    assert [sets.count for sets in cut_sets_by_order(Reduction.of(closure), 4)] == expected
+    assert redundancy_margin(closure) == Margin(2, at_least=False)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
+import numpy as np
 import pytest
 
 from cmdb.errors import NotFound
@@ -25,7 +28,7 @@ from cmdb_graphql.standing_questions import (
     ServiceQuestion,
     ServiceStanding,
 )
-from cmdb_graphql.watches import Watches
+from cmdb_graphql.watches import Change, Watches
 from impact.engine import Engine
 from impact.errors import UnknownItems
 from impact.propagation import State, simulate_failure
@@ -76,9 +79,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     find = ServiceQuestion.find
 
-    def counted(question: ServiceQuestion, topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
+    def counted(
+        question: ServiceQuestion, topology: PackedTopology, patience: Callable[[], None]
+    ) -> tuple[ServiceStanding, Needed]:
         seen.append(topology.revision)
-        return find(question, topology)
+        return find(question, topology, patience)
 
     monkeypatch.setattr(ServiceQuestion, "find", counted)
     return seen
@@ -171,12 +176,14 @@ async def test_what_happens_while_a_service_is_computed_is_not_missed(
     find, loop = ServiceQuestion.find, asyncio.get_running_loop()
     moves = [("b", "rack-1"), ("other", "rack-1")]
 
-    def disturbed(question: ServiceQuestion, topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
+    def disturbed(
+        question: ServiceQuestion, topology: PackedTopology, patience: Callable[[], None]
+    ) -> tuple[ServiceStanding, Needed]:
         if moves:
             source, target = moves.pop(0)
             loop.call_soon_threadsafe(estate.put, source, target)
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
-        return find(question, topology)
+        return find(question, topology, patience)
 
     monkeypatch.setattr(ServiceQuestion, "find", disturbed)
     async with following(watches) as follower:
@@ -240,7 +247,9 @@ async def test_a_deleted_service_ends_with_an_error_and_can_come_back(
 async def test_an_error_in_computing_reaches_those_who_follow(
     watches: Watches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_question: ServiceQuestion, _topology: PackedTopology) -> tuple[ServiceStanding, Needed]:
+    def broken(
+        _question: ServiceQuestion, _topology: PackedTopology, _patience: Callable[[], None]
+    ) -> tuple[ServiceStanding, Needed]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(ServiceQuestion, "find", broken)
@@ -312,9 +321,11 @@ async def test_changes_elsewhere_leave_a_failure_alone(
     asked: list[int] = []
     find = FailureQuestion.find
 
-    def counted(question: FailureQuestion, topology: PackedTopology) -> tuple[FailureStanding, Down]:
+    def counted(
+        question: FailureQuestion, topology: PackedTopology, patience: Callable[[], None]
+    ) -> tuple[FailureStanding, Down]:
         asked.append(topology.revision)
-        return find(question, topology)
+        return find(question, topology, patience)
 
     monkeypatch.setattr(FailureQuestion, "find", counted)
     async with failing(watches, "rack-1") as follower:
@@ -346,3 +357,61 @@ async def test_a_failed_item_that_is_deleted_ends_the_watch(estate: Estate, watc
     async with failing(watches, "rack-1", "nobody") as follower:
         with pytest.raises(UnknownItems, match="nobody"):
             await follower.next()
+
+
+async def test_who_leaves_while_it_is_computed_ends_that_before_the_next_begins(
+    watches: Watches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most, begun = 0, 0, threading.Event()
+
+    def endless(
+        _question: ServiceQuestion, _topology: PackedTopology, patience: Callable[[], None]
+    ) -> tuple[ServiceStanding, Needed]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        begun.set()
+        try:
+            while True:
+                patience()
+                time.sleep(0.005)
+        finally:
+            time.sleep(0.05)  # one who is slow to give up
+            running -= 1
+
+    monkeypatch.setattr(ServiceQuestion, "find", endless)
+    for _ in range(5):
+        begun.clear()
+        async with following(watches) as follower:
+            waiting = asyncio.ensure_future(follower.next())
+            await asyncio.to_thread(begun.wait, 10)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while running:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    assert most == 1
+    assert len(watches) == 0
+
+
+async def test_answers_that_name_too_many_items_together_are_refused(
+    watches: Watches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches_module, "MOST_KEPT", 3)
+    async with failing(watches, "rack-1") as one, failing(watches, "rack-2") as other:
+        assert len((await one.next())[1]) == 2
+        with pytest.raises(Refusal, match="name more than 3 items"):
+            await other.next()
+    async with failing(watches, "rack-2") as again:
+        assert len((await again.next())[1]) == 2
+
+
+def test_a_change_of_very_many_edges_is_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    estate = Estate()
+    estate.put("other", "rack-1")
+    change = Change(estate.present, estate.present.touched)
+    assert change.targets == frozenset({"rack-1", "c"})
+    monkeypatch.setattr(watches_module, "LARGE_CHANGE", 1)
+    change = Change(estate.present, estate.present.touched)
+    assert change.targets is None
+    assert Down(np.array([99], np.int32), {"nothing"}).is_touched_by(change)

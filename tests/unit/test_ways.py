@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import PlainTopology, TopologyEdge, TopologyItem
 from impact.engine import Engine
-from impact.propagation import SERVICE_CLASSES, simulate_failure
+from impact.propagation import simulate_failure
 from tests.estates import estates
 
 
@@ -32,9 +33,13 @@ def test_every_service_has_a_shortest_way_to_the_item(
         topology = topology.with_changes(2, put_edges=edges)
     item = data.draw(st.sampled_from(sorted(plain.items)))
     number = topology.known(item)
-    ways = Engine().service_ways(topology, number, lambda kind: kind.class_name in SERVICE_CLASSES)
+    ways = Engine().ways_to(topology, number)
     reached = simulate_failure(plain, {item}).distances
-    found = {topology.id_of(service): ways.to(service) for service in ways.services.tolist()}
+    assert {
+        topology.id_of(n): d for n, d in zip(ways.nodes.tolist(), ways.distances.tolist(), strict=True)
+    } == (reached)
+    asked = [topology.known(name) for name in reached if name in services]
+    found = dict(zip(map(topology.id_of, asked), ways.of(np.array(asked, np.int32)), strict=True))
     assert {name: len(way) - 1 for name, way in found.items()} == {
         name: hops for name, hops in reached.items() if name in services
     }
@@ -51,8 +56,9 @@ def test_a_chain_longer_than_the_levels_that_are_kept_has_its_distance() -> None
     items.append(TopologyItem(names[-1], names[-1], "BusinessService"))
     edges = [TopologyEdge("USES", above, below) for below, above in itertools.pairwise(names)]
     topology = PackedTopology.build(1, items, edges)
-    ways = Engine().service_ways(topology, topology.known("n0"), lambda kind: "Service" in kind.class_name)
-    assert ways.distances.tolist() == [399]
-    assert [topology.id_of(n) for n in ways.to(topology.known("n399"))] == names[::-1]
+    ways = Engine().ways_to(topology, topology.known("n1"))
+    assert ways.distances.tolist() == [*range(399)]
+    [way] = ways.of(np.array([topology.known("n399")], np.int32))
+    assert [topology.id_of(n) for n in way] == names[:0:-1]
     with pytest.raises(KeyError):
-        ways.to(topology.known("n5"))
+        ways.of(np.array([topology.known("n0")], np.int32))
