@@ -10,7 +10,7 @@ service that needs two of five has few disjoint path sets, but one that needs an
 
 Promises: `find_cut` is exact. How long it takes depends on how far the number of disjoint path sets that are found is
 from the number of failures it takes: milliseconds where they agree (a service on several sites), and no answer where it
-would be more than some seconds.
+would be more than a second.
 
 Sources: path sets and cut sets as in IEC 61078; the search is that for a smallest hitting set by branch and bound.
 """
@@ -29,9 +29,9 @@ from impact.closure import Closure, Floats, Int32s, memberships, owners
 from impact.failing_pairs import MOST_EFFECTS, Bools, Int64s, fall_alone
 from impact.kernel import kernel
 
-MOST_WORK = 40_000_000
-"""Nodes, counted again for every path set, and a thousand more for it: some seconds."""
-_FIRST_WORK = 10_000_000
+MOST_WORK = 15_000_000
+"""Nodes, counted again for every path set, and a thousand more for it: tenths of a second."""
+_FIRST_WORK = 5_000_000
 """Before each way of breaking is looked at by itself."""
 _EACH = 1_000
 _MOST_WAYS = 1_000

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -120,34 +120,61 @@ def redundancy_margin(
         )
     if reduction.residue.size == 1:
         return Margin(HIGHEST_MARGIN, at_least=True)
-    until, paths = time.monotonic() + seconds, None
-    with suppress(TooManyPathSets):
-        paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
-    by_order: Iterator[OrderSets] | None = None
-    searched = 1
+    some = _SomeCut(reduction, node_limit, seconds, patience)
     for order in range(2, HIGHEST_MARGIN + 1):
         try:
-            if paths is None:
-                raise TooManyPathSets
-            cut = paths.find_cut(order)
+            cut = some.of(order)
         except TooManyPathSets:
-            by_order = by_order or cut_sets_by_order(
-                reduction,
-                HIGHEST_MARGIN,
-                node_limit=node_limit,
-                seconds=until - time.monotonic(),
-                any_will_do=True,
-                patience=patience,
-            )
-            for sets in islice(by_order, order - searched):
-                searched += 1
-                cut = sets.rows[0].tolist() if sets.count else None
-            if searched < order:
-                return Margin(order - 1, at_least=True)
+            return Margin(order - 1, at_least=True)
         if cut is not None:
             nodes = sorted(int(np.flatnonzero(reduction.part_of == node)[0]) for node in cut)
             return Margin(order - 1, at_least=False, defeated_by=tuple(nodes))
     return Margin(HIGHEST_MARGIN, at_least=True)
+
+
+class _SomeCut:
+    """Some nodes of the residue that take it down, if so few do: by path sets, which mostly tell it in milliseconds;
+    else by a small diagram (of pools of hundreds, say); else by searching for all. Ask from 2 on."""
+
+    def __init__(
+        self, reduction: Reduction, node_limit: int, seconds: float, patience: Callable[[], None]
+    ) -> None:
+        self._until = time.monotonic() + seconds
+        self._reduction, self._node_limit, self._patience = reduction, node_limit, patience
+        self._paths: PathSets | None = None
+        with suppress(TooManyPathSets):
+            self._paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
+        self._search: Iterator[OrderSets] | None = None
+        self._searched = 1
+
+    def of(self, order: int) -> list[int] | None:
+        """None where no `order` nodes do. Raises `TooManyPathSets` where that takes longer than there is time for."""
+        if self._paths is not None:
+            with suppress(TooManyPathSets):
+                return self._paths.find_cut(order)
+        for sets in chain(self._by_small_diagram(order), self._by_search(order)):
+            return sets.rows[0].tolist() if sets.count else None
+        raise TooManyPathSets
+
+    def _by_small_diagram(self, order: int) -> Iterator[OrderSets]:
+        most, left = min(self._node_limit, SMALL_DIAGRAM), self._until - time.monotonic()
+        return cut_sets_of_diagrams(
+            self._reduction, [order], node_limit=most, seconds=left, patience=self._patience
+        )
+
+    def _by_search(self, order: int) -> Iterator[OrderSets]:
+        self._search = self._search or cut_sets_by_order(
+            self._reduction,
+            HIGHEST_MARGIN,
+            node_limit=self._node_limit,
+            seconds=self._until - time.monotonic(),
+            any_will_do=True,
+            patience=self._patience,
+        )
+        for sets in islice(self._search, order - self._searched):
+            self._searched += 1
+            if self._searched == order:
+                yield sets
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from impact.availability import Solution, availability, joined, log_survival, solve
 from impact.closure import Closure
+from impact.importance import importances
 from impact.reduction import Reduction
 from tests.closures import Truth, bundle, chances, closures, named
 
@@ -175,3 +177,41 @@ def test_a_pool_of_any_width_is_solved_exactly(members: int, required: int, q: f
 def test_what_cannot_be_down_is_never_down_less_than_never() -> None:
     closure, _ = named("sab", bundle("s", "ab"))
     assert math.copysign(1.0, availability(closure, np.zeros(3)).estimate) == 1.0
+
+
+def pools_on_hosts(hosts: int, pools: int, members: int, required: int, seed: int = 1) -> Closure:
+    """A service that needs several pools, whose members are on hosts that the pools share."""
+    chance = random.Random(seed)
+    first_host = 1 + pools * members
+    nodes: list[list[tuple[list[int], int]]] = [
+        [(list(range(1 + p * members, 1 + (p + 1) * members)), required) for p in range(pools)]
+    ]
+    nodes += [[([first_host + chance.randrange(hosts)], 1)] for _ in range(pools * members)]
+    nodes += [[] for _ in range(hosts)]
+    gates = [gate for node in nodes for gate in node]
+    return Closure(
+        np.cumsum([0, *(len(node) for node in nodes)]).astype(np.int32),
+        np.array([needed for _, needed in gates], np.int32),
+        np.cumsum([0, *(len(of_gate) for of_gate, _ in gates)]).astype(np.int32),
+        np.array([member for of_gate, _ in gates for member in of_gate], np.int32),
+    )
+
+
+@pytest.mark.parametrize(("hosts", "pools", "members", "required"), [(20, 2, 20, 17), (30, 4, 30, 27)])
+def test_pools_that_share_hosts_are_solved_exactly(
+    hosts: int, pools: int, members: int, required: int
+) -> None:
+    closure = pools_on_hosts(hosts, pools, members, required)
+    q = np.full(closure.size, 0.01)
+    q[0] = 0.0
+    found = availability(closure, q)
+    assert found.exact
+    measures = importances(closure, q)
+    rng = np.random.default_rng(1)  # a check by another way: 200,000 states drawn at random
+    failed = rng.random((200_000, closure.size)) < 0.01
+    on = closure.members[closure.member_start[pools] :]
+    assert np.count_nonzero(measures.birnbaum) == 1 + pools * members + len(np.unique(on))
+    lost = failed[:, 1 : 1 + pools * members] | failed[:, on]
+    down = (lost.reshape(-1, pools, members).sum(axis=2) > members - required).any(axis=1)
+    spread = math.sqrt(found.estimate / len(down))
+    assert abs(down.mean() - found.estimate) < 5 * spread
