@@ -46,7 +46,8 @@ class Availability:
     `estimate`: an unavailability between them; the one that importances are computed at. `single_points`, `gates`,
     `components`: how many single points of failure it has, itself included, how many gates those have that can still
     fail, and in how many parts without a CI in common these fall. `order`: up to how many failures at once were looked
-    at; None where exact.
+    at; None where exact. `weighed`: whether the estimate, and so the importances, count what redundancy leaves; where
+    not, so many must fail at once, in so entangled a way, that only the bounds are known.
     """
 
     least_unavailability: float
@@ -57,6 +58,7 @@ class Availability:
     gates: int
     components: int
     order: int | None
+    weighed: bool
 
     @property
     def lower(self) -> float:
@@ -123,6 +125,7 @@ def availability_of(reduction: Reduction, unavailability: Floats, solution: Solu
         gates=len(components),
         components=int(components.max()) + 1 if len(components) else 0,
         order=solution.order,
+        weighed=solution.order is None or bool(solution.derivatives.any()),
     )
 
 

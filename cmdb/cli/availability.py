@@ -21,7 +21,7 @@ query Availability($service: ID!, $first: Int!, $order: Int!, $asOf: AsOf) {
     revision
     service { id class name }
     needs
-    predicted { lower upper exact unavailability relativeWidth hoursDownAYear gates components }
+    predicted { lower upper exact unavailability relativeWidth hoursDownAYear gates components redundancyWeighed }
     target
     figures { basis count }
     redundancyMargin { failures atLeast defeatedBy { id class name } }
@@ -136,6 +136,12 @@ def _verdict(answer: Mapping[str, Any]) -> Iterator[RenderableType]:
             text.append("met or missed within that", style="yellow")
     text.append(f"  (revision {answer['revision']})", style="dim")
     yield text
+    if not predicted["redundancyWeighed"]:
+        yield Text(
+            "What its redundancy leaves is too entangled to be weighed: the estimate, and the shares below, are of its "
+            "single points of failure alone.",
+            style="yellow",
+        )
     margin = answer["redundancyMargin"]
     survives = survival(margin["failures"], at_least=margin["atLeast"])
     points = answer["singlePointCount"]

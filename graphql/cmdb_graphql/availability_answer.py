@@ -113,6 +113,10 @@ class PredictedType:
     single_points: int = strawberry.field(description="With the service itself.")
     gates: int = strawberry.field(description="Redundant gates that matter once all those are up.")
     components: int = strawberry.field(description="Parts without a common item that the gates fall into.")
+    redundancy_weighed: bool = strawberry.field(
+        description="Whether the estimate, and the measures of components, count what redundancy leaves. Where not, so "
+        "many must fail at once, in so entangled a way, that only lower and upper are known of it."
+    )
 
     @classmethod
     def of(cls, found: Availability) -> Self:
@@ -127,6 +131,7 @@ class PredictedType:
             single_points=found.single_points,
             gates=found.gates,
             components=found.components,
+            redundancy_weighed=found.weighed,
         )
 
 

@@ -187,7 +187,9 @@ def test_an_availability_of_exactly_what_is_asserted_is_enough(nines: str) -> No
 def test_an_interval_with_the_asserted_availability_inside_decides_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wide = Availability(0.001, 0.1, 0.05, exact=False, single_points=1, gates=1, components=1, order=2)
+    wide = Availability(
+        0.001, 0.1, 0.05, exact=False, single_points=1, gates=1, components=1, order=2, weighed=True
+    )
     monkeypatch.setattr(checks, "availability_of", lambda *_: wide)
     [result] = checked(POWER, "service 'service' is available at least 99 %")
     assert result.outcome is Outcome.UNKNOWN

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from impact.availability import Solution, availability, joined, log_survival, solve
 from impact.closure import Closure
-from impact.importance import importances
+from impact.importance import importances, importances_of
 from impact.reduction import Reduction
 from tests.closures import Truth, bundle, chances, closures, named
 
@@ -215,3 +215,15 @@ def test_pools_that_share_hosts_are_solved_exactly(
     down = (lost.reshape(-1, pools, members).sum(axis=2) > members - required).any(axis=1)
     spread = math.sqrt(found.estimate / len(down))
     assert abs(down.mean() - found.estimate) < 5 * spread
+
+
+def test_redundancy_that_is_not_weighed_is_told() -> None:
+    closure = pools_on_hosts(60, 8, 30, 20)
+    q = np.full(closure.size, 1e-3)
+    found = availability(closure, q, deadline=lambda: True)
+    assert not found.exact
+    assert not found.weighed
+    solution = solve(Reduction.of(closure), q, deadline=lambda: True)
+    assert not importances_of(Reduction.of(closure), q, solution).birnbaum[1:].any()
+    exact = availability(pools_on_hosts(20, 2, 20, 17), np.full(61, 1e-3))
+    assert exact.weighed
