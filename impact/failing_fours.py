@@ -14,48 +14,21 @@ from __future__ import annotations
 import numpy as np
 
 from impact.closure import Int32s, memberships, owners
-from impact.failing_pairs import WIDEST_GATE, Bools, Int64s, Words, settle_words
+from impact.failing_pairs import (
+    Int64s,
+    Words,
+    ask_touched,
+    clear_words,
+    fall_in_words,
+    room_for_words,
+    settle_words,
+)
 from impact.failing_triples import pairs_at, room_for_pairs
 from impact.further_failures import FEWEST_SLOTS, key_of, slot_of
 from impact.kernel import kernel
 
 _ONE = np.uint64(1)
 _ALL = ~np.uint64(0)
-
-
-@kernel
-def _fall(
-    cause: int,
-    word: np.uint64,
-    falls: tuple[Int64s, Int32s],
-    down: Words,
-    changed: Int32s,
-    marked: Bools,
-    known: int,
-) -> int:
-    """What falls with a failure alone falls where `word` has bits; see `settle_words` for `changed`."""
-    start, fallen = falls
-    for place in range(start[cause], start[cause + 1]):
-        node = fallen[place]
-        if not marked[node]:
-            marked[node] = True
-            changed[known] = node
-            known += 1
-        down[node] |= word
-    return known
-
-
-@kernel
-def _ask(cause: int, touches: tuple[Int64s, Int32s], queue: Int32s, queued: Bools, filled: int) -> int:
-    """The gates that a failure touches are looked at."""
-    start, touched = touches
-    for place in range(start[cause], start[cause + 1]):
-        gate = touched[place]
-        if not queued[gate]:
-            queued[gate] = True
-            queue[filled] = gate
-            filled += 1
-    return filled
 
 
 @kernel
@@ -122,16 +95,12 @@ def fours_of_triples(
     of all triples, see `fresh_thirds`; the rest as `impact.effects` has it, `open_members` for these triples.
     """
     nodes = len(gate_start) - 1
-    owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
+    shape = required, member_start, members, owners(gate_start), use_start, uses
     rows = np.empty((1024, 4), np.int32)
     found, tried = 0, 0
-    down = np.zeros(nodes, np.uint64)
-    queue = np.empty(len(required) + 1, np.int32)
-    queued = np.zeros(len(required), np.bool_)
-    changed = np.empty(nodes, np.int32)
-    marked = np.zeros(nodes, np.bool_)
-    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
+    room = room_for_words(nodes, len(required))
+    down = room[0]
     asked_for = np.full(nodes, -1, np.int32)
     fourth = np.empty(nodes, np.int32)
     table, links = thirds
@@ -187,22 +156,16 @@ def fours_of_triples(
             bits = min(64, count - begin)
             known, filled = 0, 0
             for which in range(3):
-                known = _fall(triples[row, which], _ALL, falls, down, changed, marked, known)
-                filled = _ask(triples[row, which], touches, queue, queued, filled)
+                known = fall_in_words(triples[row, which], _ALL, falls, room, known)
+                filled = ask_touched(triples[row, which], touches, room, filled)
             for bit in range(bits):
-                known = _fall(
-                    fourth[begin + bit], _ONE << np.uint64(bit), falls, down, changed, marked, known
-                )
-            known = settle_words(
-                required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
-                changed, marked, known, levels,
-            )  # fmt: skip
+                known = fall_in_words(fourth[begin + bit], _ONE << np.uint64(bit), falls, room, known)
+            known = settle_words(shape, room, filled, known)
             for bit in range(bits):
                 if down[0] >> np.uint64(bit) & _ONE:
                     rows = _enter(rows, found, a, b, c, fourth[begin + bit])
                     found += 1
-            for place in range(known):
-                down[changed[place]], marked[changed[place]] = 0, False
+            clear_words(room, known)
     return rows[:found], following
 
 
@@ -229,16 +192,12 @@ def fours_of_pairs(
     `entries`: which nodes touch each gate, and where in `masks` it says which members they take down.
     """
     nodes = len(gate_start) - 1
-    owner = owners(gate_start)
     use_start, uses = memberships(nodes, member_start, members)
+    shape = required, member_start, members, owners(gate_start), use_start, uses
     rows = np.empty((1024, 4), np.int32)
     found, tried = 0, 0
-    down = np.zeros(nodes, np.uint64)
-    queue = np.empty(len(required) + 1, np.int32)
-    queued = np.zeros(len(required), np.bool_)
-    changed = np.empty(nodes, np.int32)
-    marked = np.zeros(nodes, np.bool_)
-    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
+    room = room_for_words(nodes, len(required))
+    down = room[0]
     single = np.zeros(nodes, np.uint64)
     table, first, second, mask = room_for_pairs(required, member_start, members, pair_start)
     excluded = np.full(nodes, -1, np.int64)
@@ -278,25 +237,21 @@ def fours_of_pairs(
                 if bits == 0 or (bits < 64 and before + 1 < pair):
                     continue
                 tried += bits
-                known = _fall(one, _ALL, falls, down, changed, marked, 0)
-                known = _fall(other, _ALL, falls, down, changed, marked, known)
-                filled = _ask(one, touches, queue, queued, 0)
-                filled = _ask(other, touches, queue, queued, filled)
+                known = fall_in_words(one, _ALL, falls, room, 0)
+                known = fall_in_words(other, _ALL, falls, room, known)
+                filled = ask_touched(one, touches, room, 0)
+                filled = ask_touched(other, touches, room, filled)
                 for bit in range(bits):
                     for which in range(2):
                         node = second[chosen[bit]] if which else first[chosen[bit]]
-                        known = _fall(node, _ONE << np.uint64(bit), falls, down, changed, marked, known)
-                        filled = _ask(node, touches, queue, queued, filled)
-                known = settle_words(
-                    required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
-                    changed, marked, known, levels,
-                )  # fmt: skip
+                        known = fall_in_words(node, _ONE << np.uint64(bit), falls, room, known)
+                        filled = ask_touched(node, touches, room, filled)
+                known = settle_words(shape, room, filled, known)
                 for bit in range(bits):
                     if down[0] >> np.uint64(bit) & _ONE:
                         rows = _enter(rows, found, one, other, first[chosen[bit]], second[chosen[bit]])
                         found += 1
-                for place in range(known):
-                    down[changed[place]], marked[changed[place]] = 0, False
+                clear_words(room, known)
                 bits = 0
             pair += 1
         if pair >= kept:

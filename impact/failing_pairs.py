@@ -9,6 +9,8 @@ How: where 64 combinations are tried at once, each has its bit in the words of t
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +20,10 @@ from impact.kernel import kernel
 Words = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+Shape: TypeAlias = tuple[Int32s, Int32s, Int32s, Int32s, Int32s, Int32s]
+"""Gates by number and by member: (required, member_start, members, owner, use_start, uses)."""
+Room: TypeAlias = tuple[Words, Int32s, Bools, Int32s, Bools, Words]
 
 _ONE = np.uint64(1)
 MOST_EFFECTS = 20_000_000
@@ -131,25 +137,63 @@ def lowest(word: np.uint64) -> int:
 
 
 @kernel
-def settle_words(
-    required: Int32s,
-    member_start: Int32s,
-    members: Int32s,
-    owner: Int32s,
-    use_start: Int32s,
-    uses: Int32s,
-    down: Words,
-    queue: Int32s,
-    queued: Bools,
-    filled: int,
-    changed: Int32s,
-    marked: Bools,
-    known: int,
-    levels: Words,
-) -> int:
-    """Let fall what must, from the gates in `queue[:filled]` on; each node that is down in some of the 64 is entered in
+def room_for_words(nodes: int, gates: int) -> Room:
+    """(down, changed, marked, queue, queued, levels) with nothing down: what 64 combinations are tried in."""
+    return (
+        np.zeros(nodes, np.uint64),
+        np.empty(nodes, np.int32),
+        np.zeros(nodes, np.bool_),
+        np.empty(gates + 1, np.int32),
+        np.zeros(gates, np.bool_),
+        np.zeros(WIDEST_GATE + 1, np.uint64),
+    )
+
+
+@kernel
+def fall_in_words(cause: int, word: np.uint64, falls: tuple[Int64s, Int32s], room: Room, known: int) -> int:
+    """What falls with a failure alone is down where `word` has bits; each node is entered in `changed`, once, behind
+    those that are known. How many these are."""
+    start, fallen = falls
+    down, changed, marked, _, _, _ = room
+    for place in range(start[cause], start[cause + 1]):
+        node = fallen[place]
+        if not marked[node]:
+            marked[node] = True
+            changed[known] = node
+            known += 1
+        down[node] |= word
+    return known
+
+
+@kernel
+def ask_touched(cause: int, touches: tuple[Int64s, Int32s], room: Room, filled: int) -> int:
+    """The gates that a failure touches are put into `queue`, once, behind the first ones. How many are in it."""
+    start, touched = touches
+    _, _, _, queue, queued, _ = room
+    for place in range(start[cause], start[cause + 1]):
+        gate = touched[place]
+        if not queued[gate]:
+            queued[gate] = True
+            queue[filled] = gate
+            filled += 1
+    return filled
+
+
+@kernel
+def clear_words(room: Room, known: int) -> None:
+    """Nothing is down any more."""
+    down, changed, marked, _, _, _ = room
+    for place in range(known):
+        down[changed[place]], marked[changed[place]] = 0, False
+
+
+@kernel
+def settle_words(shape: Shape, room: Room, filled: int, known: int) -> int:
+    """Let fall what must, from the first gates in `queue` on; each node that is down in some of the 64 is entered in
     `changed`, once, behind those that are known; how many these are. Where the service is down, no more is asked. The
     queue is a ring of as many places as gates."""
+    required, member_start, members, owner, use_start, uses = shape
+    down, changed, marked, queue, queued, levels = room
     at = 0
     waiting = filled
     ring = len(queue)
@@ -226,13 +270,11 @@ def find_pairs(
     deadly = np.empty((1024, 2), np.int32)
     others = np.empty((16384, 3), np.int32)
     deaths, found = 0, 0
-    down = np.zeros(nodes, np.uint64)
+    shape = required, member_start, members, owner, use_start, uses
+    falls, touches = (fall_start, fallen), (touch_start, touched)
+    room = room_for_words(nodes, len(required))
+    down, changed, marked, _, _, _ = room
     base = np.zeros(nodes, np.uint64)
-    queue = np.empty(len(required) + 1, np.int32)
-    queued = np.zeros(len(required), np.bool_)
-    changed = np.empty(nodes, np.int32)
-    marked = np.zeros(nodes, np.bool_)
-    levels = np.zeros(WIDEST_GATE + 1, np.uint64)
     asked_for = np.full(nodes, -1, np.int32)
     partners = np.empty(nodes, np.int32)
     for one in range(1, nodes):
@@ -251,33 +293,13 @@ def find_pairs(
         for begin in range(0, count, 64):
             bits = min(64, count - begin)
             everyone = ~np.uint64(0) >> np.uint64(64 - bits)
-            known = 0
-            for place in range(fall_start[one], fall_start[one + 1]):
-                node = fallen[place]
-                down[node] = everyone
-                marked[node] = True
-                changed[known] = node
-                known += 1
+            known = fall_in_words(one, everyone, falls, room, 0)
             for bit in range(bits):
-                other = partners[begin + bit]
-                for place in range(fall_start[other], fall_start[other + 1]):
-                    node = fallen[place]
-                    if not marked[node]:
-                        marked[node] = True
-                        changed[known] = node
-                        known += 1
-                    down[node] |= _ONE << np.uint64(bit)
+                known = fall_in_words(partners[begin + bit], _ONE << np.uint64(bit), falls, room, known)
             for place in range(known):
                 base[changed[place]] = down[changed[place]]
-            filled = 0
-            for place in range(touch_start[one], touch_start[one + 1]):
-                queue[filled] = touched[place]
-                queued[touched[place]] = True
-                filled += 1
-            known = settle_words(
-                required, member_start, members, owner, use_start, uses, down, queue, queued, filled,
-                changed, marked, known, levels,
-            )  # fmt: skip
+            filled = ask_touched(one, touches, room, 0)
+            known = settle_words(shape, room, filled, known)
             dead = down[0]
             for bit in range(bits):
                 if dead >> np.uint64(bit) & _ONE:

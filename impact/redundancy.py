@@ -31,7 +31,8 @@ HIGHEST_MARGIN = 4
 """Of a margin as large as this it is not asked how large it is."""
 MOST_SEARCHED, SMALL_DIAGRAM = 3, 2**17
 """Sets of more nodes than that can be millions, which take seconds to find one by one: before, a diagram is tried of so
-few nodes that it takes tenths of a second. It is enough where gates have little in common."""
+few nodes that it takes tenths of a second; so it is where any set will do. It is enough where gates have little in
+common, and for pools of hundreds."""
 MOST_LISTED = 2_000_000
 """Cut sets of a diagram among which the most likely are sought."""
 
@@ -120,61 +121,24 @@ def redundancy_margin(
         )
     if reduction.residue.size == 1:
         return Margin(HIGHEST_MARGIN, at_least=True)
-    some = _SomeCut(reduction, node_limit, seconds, patience)
+    orders = _Orders(reduction, node_limit, seconds, True, patience)
+    paths: PathSets | None = None
+    with suppress(TooManyPathSets):
+        paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
     for order in range(2, HIGHEST_MARGIN + 1):
         try:
-            cut = some.of(order)
+            if paths is None:
+                raise TooManyPathSets
+            cut = paths.find_cut(order)
         except TooManyPathSets:
-            return Margin(order - 1, at_least=True)
+            sets = orders.of(order)
+            if sets is None:
+                return Margin(order - 1, at_least=True)
+            cut = sets.rows[0].tolist() if sets.count else None
         if cut is not None:
             nodes = sorted(int(np.flatnonzero(reduction.part_of == node)[0]) for node in cut)
             return Margin(order - 1, at_least=False, defeated_by=tuple(nodes))
     return Margin(HIGHEST_MARGIN, at_least=True)
-
-
-class _SomeCut:
-    """Some nodes of the residue that take it down, if so few do: by path sets, which mostly tell it in milliseconds;
-    else by a small diagram (of pools of hundreds, say); else by searching for all. Ask from 2 on."""
-
-    def __init__(
-        self, reduction: Reduction, node_limit: int, seconds: float, patience: Callable[[], None]
-    ) -> None:
-        self._until = time.monotonic() + seconds
-        self._reduction, self._node_limit, self._patience = reduction, node_limit, patience
-        self._paths: PathSets | None = None
-        with suppress(TooManyPathSets):
-            self._paths = PathSets(reduction.residue, seconds=seconds, patience=patience)
-        self._search: Iterator[OrderSets] | None = None
-        self._searched = 1
-
-    def of(self, order: int) -> list[int] | None:
-        """None where no `order` nodes do. Raises `TooManyPathSets` where that takes longer than there is time for."""
-        if self._paths is not None:
-            with suppress(TooManyPathSets):
-                return self._paths.find_cut(order)
-        for sets in chain(self._by_small_diagram(order), self._by_search(order)):
-            return sets.rows[0].tolist() if sets.count else None
-        raise TooManyPathSets
-
-    def _by_small_diagram(self, order: int) -> Iterator[OrderSets]:
-        most, left = min(self._node_limit, SMALL_DIAGRAM), self._until - time.monotonic()
-        return cut_sets_of_diagrams(
-            self._reduction, [order], node_limit=most, seconds=left, patience=self._patience
-        )
-
-    def _by_search(self, order: int) -> Iterator[OrderSets]:
-        self._search = self._search or cut_sets_by_order(
-            self._reduction,
-            HIGHEST_MARGIN,
-            node_limit=self._node_limit,
-            seconds=self._until - time.monotonic(),
-            any_will_do=True,
-            patience=self._patience,
-        )
-        for sets in islice(self._search, order - self._searched):
-            self._searched += 1
-            if self._searched == order:
-                yield sets
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,37 +165,57 @@ def cut_sets_by_order(
     They are searched for, and where that is too much, or a small diagram has them, taken from that. Ends sooner where
     `node_limit` or `seconds` do not suffice for that. `any_will_do`, `patience`: see `small_cut_sets`.
     """
-    until = time.monotonic() + seconds
-    search = small_cut_sets(reduction.residue, seconds=seconds, any_will_do=any_will_do, patience=patience)
-    return _by_order(reduction, highest, search, node_limit, until, patience)
+    return _in_turn(_Orders(reduction, node_limit, seconds, any_will_do, patience), highest)
 
 
-def _by_order(
-    reduction: Reduction,
-    highest: int,
-    search: Iterator[Int32s],
-    node_limit: int,
-    until: float,
-    patience: Callable[[], None],
-) -> Iterator[OrderSets]:
-    sizes, searched = _sizes(reduction), 1
+def _in_turn(orders: _Orders, highest: int) -> Iterator[OrderSets]:
+    for order in range(2, highest + 1):
+        sets = orders.of(order)
+        if sets is None:
+            return
+        yield sets
 
-    def diagrams(orders: range, most: int) -> Iterator[OrderSets]:
-        left = until - time.monotonic()
-        return cut_sets_of_diagrams(reduction, orders, node_limit=most, seconds=left, patience=patience)
 
-    for rows in islice(search, min(highest, MOST_SEARCHED) - 1):
-        searched += 1
-        yield OrderSets(rows, int(sizes[rows].prod(axis=1).sum()), True)
-    if searched == MOST_SEARCHED < highest:
-        for sets in diagrams(range(searched + 1, searched + 2), min(node_limit, SMALL_DIAGRAM)):
-            searched += 1
-            yield sets
-    if searched == MOST_SEARCHED < highest:
-        for rows in islice(search, 1):
-            searched += 1
-            yield OrderSets(rows, int(sizes[rows].prod(axis=1).sum()), True)
-    yield from diagrams(range(searched + 1, highest + 1), node_limit)
+class _Orders:
+    """The cut sets of one order after the other, ascending; orders may be left out. See `cut_sets_by_order`."""
+
+    def __init__(
+        self,
+        reduction: Reduction,
+        node_limit: int,
+        seconds: float,
+        any_will_do: bool,
+        patience: Callable[[], None],
+    ) -> None:
+        self._reduction, self._node_limit, self._any_will_do = reduction, node_limit, any_will_do
+        self._until, self._patience = time.monotonic() + seconds, patience
+        self._search = small_cut_sets(
+            reduction.residue, seconds=seconds, any_will_do=any_will_do, patience=patience
+        )
+        self._searched = 1
+
+    def of(self, order: int) -> OrderSets | None:
+        """None where the time or `node_limit` do not suffice."""
+        small = self._any_will_do or order > MOST_SEARCHED
+        ways = (
+            self._of_diagram(order, min(self._node_limit, SMALL_DIAGRAM)) if small else (),
+            self._of_search(order),
+            self._of_diagram(order, self._node_limit),
+        )
+        return next(chain.from_iterable(ways), None)
+
+    def _of_search(self, order: int) -> Iterator[OrderSets]:
+        for rows in islice(self._search, order - self._searched):
+            self._searched += 1
+            if self._searched == order:
+                count = int(_sizes(self._reduction)[rows].prod(axis=1).sum())
+                yield OrderSets(rows, count, True)
+
+    def _of_diagram(self, order: int, node_limit: int) -> Iterator[OrderSets]:
+        left = self._until - time.monotonic()
+        yield from cut_sets_of_diagrams(
+            self._reduction, [order], node_limit=node_limit, seconds=left, patience=self._patience
+        )
 
 
 def cut_sets_of_diagrams(
