@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -97,6 +98,22 @@ def bundle(source: str, targets: str, required: int | None = 1, group: str = "g"
 def named(names: str, *edges: list[TopologyEdge]) -> tuple[Closure, Truth]:
     """The closure of the first of the names."""
     return closure_of(built(names, [edge for some in edges for edge in some]), names[0])
+
+
+def closure_from(nodes: Sequence[Sequence[tuple[Sequence[int], int]]]) -> Closure:
+    """A closure by its gates, node by node: (members, how many are required)."""
+    gates = [gate for of_node in nodes for gate in of_node]
+    return Closure(
+        np.cumsum([0, *map(len, nodes)]).astype(np.int32),
+        np.array([required for _, required in gates], np.int32),
+        np.cumsum([0, *(len(members) for members, _ in gates)]).astype(np.int32),
+        np.array([member for members, _ in gates for member in members], np.int32),
+    )
+
+
+def pool(members: int, required: int) -> Closure:
+    """A service that needs so many of members that need nothing."""
+    return closure_from([[(range(1, members + 1), required)], *([] for _ in range(members))])
 
 
 def truth_of(residue: Closure) -> Truth:

@@ -67,17 +67,19 @@ def watch(
         raise typer.BadParameter("it names what fails together; add --failure", param_hint="--with")
     with session(json_lines) as s:
         service = s.resolve(name)
+        failed = [service, *(s.resolve(other) for other in also or ())]
+        document, asked = WATCH, dict[str, Any](service=service["id"])
         if failure:
-            failed = [service, *(s.resolve(other) for other in also or ())]
-            with closing(s.client.subscribe(WATCH_FAILURE, {"down": [i["id"] for i in failed]})) as told:
-                for number, event in enumerate(islice(told, events)):
-                    found = failure_record(failed, event["failureWatch"])
-                    s.terminal.answer(found, failure_picture(found, is_first=number == 0))
-            return
-        with closing(s.client.subscribe(WATCH, {"service": service["id"]})) as told:
+            document, asked = WATCH_FAILURE, {"down": [item["id"] for item in failed]}
+        with closing(s.client.subscribe(document, asked)) as told:
             for number, event in enumerate(islice(told, events)):
-                record = standing_record(service, event["serviceWatch"])
-                s.terminal.answer(record, standing_picture(record, is_first=number == 0))
+                is_first = number == 0
+                if failure:
+                    fallen = failure_record(failed, event["failureWatch"])
+                    s.terminal.answer(fallen, failure_picture(fallen, is_first=is_first))
+                else:
+                    standing = standing_record(service, event["serviceWatch"])
+                    s.terminal.answer(standing, standing_picture(standing, is_first=is_first))
 
 
 def standing_record(service: ItemRecord, standing: Mapping[str, Any]) -> StandingRecord:

@@ -14,7 +14,7 @@ from strawberry.types.field import StrawberryField
 from cmdb.errors import BadRequest, NotFound
 from cmdb.model.catalogue import Catalogue
 from cmdb.model.packed_topology import PackedTopology
-from cmdb.model.topology import Topology, TopologyEdge
+from cmdb.model.topology import Topology, TopologyEdge, TopologyItem
 from cmdb_graphql.access import Action
 from cmdb_graphql.context import Context, checked_first
 from cmdb_graphql.definitions import documented
@@ -67,9 +67,13 @@ class ItemSummary:
     @classmethod
     def of(cls, topology: Topology, item_id: str) -> Self:
         """The same for GraphQL."""
-        item = topology.items[item_id]
+        return cls.of_item(topology.items[item_id])
+
+    @classmethod
+    def of_item(cls, item: TopologyItem) -> Self:
+        """The same for GraphQL, of one that may be gone from the topology."""
         return cls(
-            id=strawberry.ID(item_id),
+            id=strawberry.ID(item.id),
             class_name=item.class_name,
             name=item.name,
             layer=item.layer,

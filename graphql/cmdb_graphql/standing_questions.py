@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from cmdb.model.columns import Int32s
 from cmdb.model.packed_topology import PackedTopology
 from cmdb.model.topology import TopologyItem
 from cmdb_graphql.errors import Code, Refusal
-from cmdb_graphql.watches import Change
+from cmdb_graphql.watches import Change, Standing
 from impact.engine import Engine
 from impact.propagation import State
 from impact.redundancy import Margin
@@ -25,12 +25,11 @@ MOST_DOWN = 10_000
 """Items that a failure may take down for that to be followed; each is kept as long as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStanding:
+@dataclass(frozen=True)
+class ServiceStanding(Standing):
     """How a service stands, true of `revision`: the items that take it down alone, by their ids, its margin, and one
     more items than that which take it down together."""
 
-    revision: int
     margin: Margin
     single_points: Mapping[str, TopologyItem]
     defeated_by: tuple[TopologyItem, ...] = ()
@@ -43,10 +42,6 @@ class ServiceStanding:
     def equals(self, other: Self) -> bool:
         """Whether nothing differs but the revision, and the example."""
         return self.margin == other.margin and self.single_points.keys() == other.single_points.keys()
-
-    def at(self, revision: int) -> Self:
-        """The same, of a later revision that changed nothing."""
-        return replace(self, revision=revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +77,10 @@ class Needed:
         return _holds(self.numbers, change.sources)
 
 
-@dataclass(frozen=True, slots=True)
-class FailureStanding:
+@dataclass(frozen=True)
+class FailureStanding(Standing):
     """What goes down when some items fail together, these among it, by id; true of `revision`."""
 
-    revision: int
     down: Mapping[str, TopologyItem]
 
     @property
@@ -97,10 +91,6 @@ class FailureStanding:
     def equals(self, other: Self) -> bool:
         """Whether nothing differs but the revision."""
         return self.down.keys() == other.down.keys()
-
-    def at(self, revision: int) -> Self:
-        """The same, of a later revision that changed nothing."""
-        return replace(self, revision=revision)
 
 
 @dataclass(frozen=True, slots=True)

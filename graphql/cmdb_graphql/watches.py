@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
@@ -34,22 +35,24 @@ LARGE_CHANGE = 1_000
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("cmdb.watches")
 
 
-class Standing(Protocol):
+@dataclass(frozen=True)
+class Standing(ABC):
     """The answer to a standing question, true of `revision`."""
 
-    @property
-    def revision(self) -> int:
-        """What it is true of."""
+    revision: int
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """How many items it names."""
 
+    @abstractmethod
     def equals(self, other: Self) -> bool:
-        """Whether nothing differs but the revision."""
+        """Whether nothing differs that is worth telling; the revision is not."""
 
     def at(self, revision: int) -> Self:
         """The same, of a later revision that changed nothing."""
+        return replace(self, revision=revision)
 
 
 S = TypeVar("S", bound=Standing)

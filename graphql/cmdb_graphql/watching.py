@@ -57,7 +57,9 @@ class ServiceStandingType:
         entered, left = _differing(now, then), _differing(then, now)
         return cls(
             revision=Long(standing.revision),
-            margin=MarginType.of(standing.margin, [_summary(item) for item in standing.defeated_by]),
+            margin=MarginType.of(
+                standing.margin, [ItemSummary.of_item(item) for item in standing.defeated_by]
+            ),
             single_points=len(now),
             entered=entered[:MAX_LISTED],
             left=left[:MAX_LISTED],
@@ -143,17 +145,7 @@ class WatchSubscriptions:
 
 def _differing(some: Mapping[str, TopologyItem], others: Mapping[str, TopologyItem]) -> list[ItemSummary]:
     """Those of the items that are not among the others, in order of ids."""
-    return [_summary(some[item]) for item in sorted(some.keys() - others.keys())]
-
-
-def _summary(item: TopologyItem) -> ItemSummary:
-    return ItemSummary(
-        id=strawberry.ID(item.id),
-        class_name=item.class_name,
-        name=item.name,
-        layer=item.layer,
-        lifecycle=item.lifecycle,
-    )
+    return [ItemSummary.of_item(some[item]) for item in sorted(some.keys() - others.keys())]
 
 
 SUBSCRIPTIONS: list[StrawberryField] = WatchSubscriptions.__strawberry_definition__.fields  # type: ignore[attr-defined]

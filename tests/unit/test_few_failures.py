@@ -14,7 +14,7 @@ from impact import few_failures
 from impact.closure import Closure
 from impact.few_failures import FewFailures
 from impact.reduction import Reduction
-from tests.closures import Drawn, Truth, bundle, chances, entangled, named, residues
+from tests.closures import Drawn, Truth, bundle, chances, entangled, named, pool, residues
 
 compiled_on_first_use = settings(deadline=None, max_examples=300)
 
@@ -204,11 +204,4 @@ def test_the_likeliest_triples_are_tried_first_and_those_without_time_count_in_f
 
 
 def test_a_gate_wider_than_a_word_is_left_to_others() -> None:
-    size = 66
-    closure = Closure(
-        np.concatenate([[0], np.ones(size)]).astype(np.int32),
-        np.array([64], np.int32),
-        np.array([0, size - 1], np.int32),
-        np.arange(1, size, dtype=np.int32),
-    )
-    assert FewFailures.of(closure, np.full(size, 1e-3)) is None
+    assert FewFailures.of(pool(65, 64), np.full(66, 1e-3)) is None

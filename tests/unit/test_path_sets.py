@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.cut_sets import SITES, services, sites
 from impact import path_sets
-from impact.closure import Closure
 from impact.path_sets import PathSets, TooManyPathSets
 from impact.reduction import Reduction
 from impact.redundancy import Margin, redundancy_margin
-from tests.closures import Drawn, bundle, entangled, named, residues
+from tests.closures import Drawn, bundle, entangled, named, pool, residues
 
 
 @settings(deadline=None, max_examples=200)
@@ -81,11 +79,7 @@ def test_what_nothing_takes_down_has_no_cut() -> None:
     ("members", "required"), [(70, 67), (100, 97), (100, 96), (120, 60), (500, 497), (1_000, 900)]
 )
 def test_a_pool_of_more_members_than_a_word_has_bits_has_its_margin(members: int, required: int) -> None:
-    closure = Closure(
-        np.array([0, *(1 for _ in range(members + 1))], np.int32),
-        np.array([required], np.int32),
-        np.array([0, members], np.int32),
-        np.arange(1, members + 1, dtype=np.int32),
-    )
     spare = members - required
-    assert redundancy_margin(closure, seconds=30) == Margin(min(spare, 4), at_least=spare >= 4)
+    assert redundancy_margin(pool(members, required), seconds=30) == Margin(
+        min(spare, 4), at_least=spare >= 4
+    )

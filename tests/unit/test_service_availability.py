@@ -13,7 +13,7 @@ from impact.availability import Solution, availability, joined, log_survival, so
 from impact.closure import Closure
 from impact.importance import importances, importances_of
 from impact.reduction import Reduction
-from tests.closures import Truth, bundle, chances, closures, named
+from tests.closures import Truth, bundle, chances, closure_from, closures, named
 
 compiled_on_first_use = settings(deadline=None)
 Drawn = tuple[Closure, Truth, npt.NDArray[np.float64]]
@@ -159,12 +159,8 @@ def test_many_thousands_of_cut_sets_are_no_matter_of_recursion() -> None:
 @pytest.mark.parametrize("pair", [0.0, 1e-3])
 def test_a_pool_of_any_width_is_solved_exactly(members: int, required: int, q: float, pair: float) -> None:
     """Members that fail by themselves: the truth is a binomial sum. Beside it a pair, whose two fail like `pair`."""
-    closure = Closure(
-        np.array([0, 2, *(2 for _ in range(members + 2))], np.int32),
-        np.array([required, 1], np.int32),
-        np.array([0, members, members + 2], np.int32),
-        np.arange(1, members + 3, dtype=np.int32),
-    )
+    gates = [(range(1, members + 1), required), (range(members + 1, members + 3), 1)]
+    closure = closure_from([gates, *([] for _ in range(members + 2))])
     found = availability(closure, np.array([0.0, *(q for _ in range(members)), pair, pair]))
     pool = math.fsum(
         math.comb(members, down) * q**down * (1 - q) ** (members - down)
@@ -188,13 +184,7 @@ def pools_on_hosts(hosts: int, pools: int, members: int, required: int, seed: in
     ]
     nodes += [[([first_host + chance.randrange(hosts)], 1)] for _ in range(pools * members)]
     nodes += [[] for _ in range(hosts)]
-    gates = [gate for node in nodes for gate in node]
-    return Closure(
-        np.cumsum([0, *(len(node) for node in nodes)]).astype(np.int32),
-        np.array([needed for _, needed in gates], np.int32),
-        np.cumsum([0, *(len(of_gate) for of_gate, _ in gates)]).astype(np.int32),
-        np.array([member for of_gate, _ in gates for member in of_gate], np.int32),
-    )
+    return closure_from(nodes)
 
 
 @pytest.mark.parametrize(("hosts", "pools", "members", "required"), [(20, 2, 20, 17), (30, 4, 30, 27)])

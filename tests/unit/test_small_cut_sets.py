@@ -19,7 +19,7 @@ from impact.redundancy import (
     minimal_cut_sets,
     redundancy_margin,
 )
-from tests.closures import Drawn, Truth, bundle, entangled, named, residues
+from tests.closures import Drawn, Truth, bundle, closure_from, entangled, named, residues
 
 
 def minimal(truth: Truth, size: int) -> list[tuple[int, ...]]:
@@ -144,13 +144,7 @@ def hosts_behind_two_tiers(hosts: int) -> Closure:
     pairs = list(zip(*(of_part[part] for part in parts), strict=True))
     nodes += [[(list(some), 1) for some in pairs], [(list(some), 1) for some in pairs]]
     nodes += [[] for _ in range(4 * hosts)]
-    gates = [gate for node in nodes for gate in node]
-    return Closure(
-        np.cumsum([0, *(len(node) for node in nodes)]).astype(np.int32),
-        np.array([required for _, required in gates], np.int32),
-        np.cumsum([0, *(len(members) for members, _ in gates)]).astype(np.int32),
-        np.array([member for members, _ in gates for member in members], np.int32),
-    )
+    return closure_from(nodes)
 
 
 @pytest.mark.parametrize("at_once", [10, 1_000_000])
